@@ -1,1 +1,21 @@
-//! placeholder
+//! The pure heart of snapmigrate: from observations to a forecast, a plan, decisions and a report.
+//!
+//! ```text
+//! measure -> Profile -> Forecast -> Plan + Rationale -> Finding* -> [decide -> append -> act -> append]* -> Report
+//! ```
+//!
+//! Every stage is a function from plain values to a plain value that can be printed, saved and
+//! compared. This crate must not know AWS, files, terminals, a clock or a source of chance: `now`
+//! and seeds are arguments.
+
+pub mod format;
+pub mod ids;
+pub mod inventory;
+pub mod observation;
+pub mod plan;
+pub mod policy;
+pub mod profile;
+pub mod report;
+pub mod step;
+pub mod units;
+pub mod forecast;

@@ -1,0 +1,137 @@
+//! Policy: what the operator wants and allows. Wishes only; nothing here was measured or decided.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AccountId, InstanceId, Region, Zone};
+use crate::units::Timestamp;
+
+/// What the operator wants and allows, read from a TOML file and overridden by flags.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Name of the migration: appears in tags and must be typed for dangerous verbs.
+    #[serde(default = "default_name")]
+    pub name: String,
+    /// Where the database goes.
+    pub target: TargetPolicy,
+    /// Longest write downtime accepted, at the confidence below.
+    #[serde(default = "default_max_write_downtime_seconds")]
+    pub max_write_downtime_seconds: f64,
+    /// Probability with which the limit must hold, in (0, 1).
+    #[serde(default = "default_confidence")]
+    pub confidence: f64,
+    /// Most rounds after the base, the final one included.
+    #[serde(default = "default_max_rounds")]
+    pub max_rounds: u32,
+    /// Daily windows in which the cutover may start; empty: any time.
+    #[serde(default)]
+    pub windows: Vec<WindowPolicy>,
+    /// The migration must be over by then.
+    #[serde(default)]
+    pub latest_finish: Option<Timestamp>,
+    /// Most money to spend.
+    #[serde(default)]
+    pub budget_usd: Option<f64>,
+    /// Transfer paths that may be used; empty: all.
+    #[serde(default)]
+    pub paths: Vec<TransferPath>,
+    /// Longest time the source may stay fenced without a commit.
+    #[serde(default = "default_lease_seconds")]
+    pub lease_seconds: f64,
+    /// Longest time the file systems may stay frozen.
+    #[serde(default = "default_freeze_limit_seconds")]
+    pub freeze_limit_seconds: f64,
+    /// The database and the helpers on its hosts; absent: volumes only, no fence.
+    #[serde(default)]
+    pub database: Option<DatabasePolicy>,
+}
+
+/// Where the database goes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TargetPolicy {
+    /// Target account.
+    pub account: AccountId,
+    /// Target region.
+    pub region: Region,
+    /// Target zone.
+    pub zone: Zone,
+    /// Instance the restored volumes are attached to.
+    #[serde(default)]
+    pub instance: Option<InstanceId>,
+    /// Key the copies are encrypted with; absent: unencrypted sources stay unencrypted.
+    #[serde(default)]
+    pub kms_key: Option<String>,
+    /// Volume type of the restored volumes; absent: as the source's.
+    #[serde(default)]
+    pub volume_type: Option<String>,
+    /// Provisioned initialization rate of the restored volumes, 100 to 300 MiB/s.
+    #[serde(default)]
+    pub initialization_mib_per_second: Option<u32>,
+}
+
+/// A daily window, in UTC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WindowPolicy {
+    /// Days on which the window opens (`mon` ... `sun`); empty: every day.
+    #[serde(default)]
+    pub days: Vec<String>,
+    /// Opens, `HH:MM` UTC.
+    pub start: String,
+    /// Closes, `HH:MM` UTC; earlier than `start` means the next day.
+    pub end: String,
+}
+
+/// How the last delta reaches the target.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum TransferPath {
+    /// Same region, other account: a volume from the shared snapshot.
+    Share,
+    /// CopySnapshot into the target region or account.
+    Copy,
+    /// Changed blocks straight into a hydrated volume.
+    Direct,
+    /// CopyVolumes in the same zone: no chain.
+    Clone,
+}
+
+/// The database and the helpers on its hosts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatabasePolicy {
+    /// `postgres`.
+    pub engine: String,
+    /// Channel to the helper on the source host: `unix:PATH` or `exec:COMMAND ARG...`.
+    pub source_host: String,
+    /// Channel to the helper on the target host.
+    pub target_host: String,
+}
+
+fn default_name() -> String {
+    "migration".to_owned()
+}
+
+const fn default_max_write_downtime_seconds() -> f64 {
+    1800.0
+}
+
+const fn default_confidence() -> f64 {
+    0.9
+}
+
+const fn default_max_rounds() -> u32 {
+    12
+}
+
+const fn default_lease_seconds() -> f64 {
+    7200.0
+}
+
+const fn default_freeze_limit_seconds() -> f64 {
+    30.0
+}

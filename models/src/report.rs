@@ -1,0 +1,161 @@
+//! The report: predicted against actual, and the proof that nothing was lost.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::format::Document;
+use crate::ids::{SnapshotId, VolumeId};
+use crate::plan::RoundKind;
+use crate::units::{Quantiles, Timestamp};
+
+/// What `execute` and `rehearse` end with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// `snapmigrate.report/1`.
+    pub format: String,
+    /// Name of the migration.
+    pub name: String,
+    /// Digest of the plan.
+    pub plan_digest: String,
+    /// How it ended.
+    pub outcome: RunOutcome,
+    /// Why it ended so, in one sentence.
+    pub reason: String,
+    /// At plan time.
+    pub predicted: Predicted,
+    /// Once more at the last gate.
+    pub predicted_at_gate: Option<Predicted>,
+    /// What happened.
+    pub actual: Actual,
+    /// Identity and positions that were proved.
+    pub proof: Proof,
+    /// The chain as it was.
+    pub rounds: Vec<ReportedRound>,
+    /// Comparison of what was written with what arrived.
+    pub verification: Option<Verification>,
+    /// What is left in the accounts, to keep or delete.
+    pub left_behind: Vec<String>,
+}
+
+impl Document for Report {
+    const FORMAT: &'static str = "snapmigrate.report/1";
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunOutcome {
+    /// The target serves.
+    CutOver,
+    /// The chain is in the target; no cutover was asked for.
+    Copied,
+    /// Stopped; the source serves.
+    Aborted,
+    /// Went back to the source after activation.
+    Reverted,
+    /// A step failed for good.
+    Failed,
+}
+
+/// Predictions, as quantiles.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Predicted {
+    /// First FIFREEZE to last FITHAW.
+    pub freeze_seconds: Quantiles,
+    /// Last source commit to first target commit.
+    pub write_downtime_seconds: Quantiles,
+    /// Bytes changed since the last round.
+    pub final_delta_bytes: Quantiles,
+    /// Whole cost.
+    pub cost_usd: Quantiles,
+}
+
+/// What happened. Absent where the run did not get that far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Actual {
+    /// First FIFREEZE to last FITHAW.
+    pub freeze_seconds: Option<f64>,
+    /// Last source commit to first target commit.
+    pub write_downtime_seconds: Option<f64>,
+    /// Bytes changed since the last round.
+    pub final_delta_bytes: Option<u64>,
+    /// Estimated from the measured quantities and the price table; the invoice may differ.
+    pub cost_usd: Option<f64>,
+    /// From the first CreateSnapshots call until that set was completed.
+    pub base_snapshot_seconds: Option<f64>,
+    /// Named instants of the cutover: `fence`, `freeze`, `snapshots_answered`, `thaw`,
+    /// `last_source_write`, `activated`, `first_target_write` (RFC 3339, milliseconds).
+    pub times: BTreeMap<String, String>,
+}
+
+/// Identity and positions that were proved.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Proof {
+    /// Identity of the database.
+    pub system_identifier: Option<String>,
+    /// Position at the fence.
+    pub fence_lsn: Option<String>,
+    /// Position the target had replayed when it was proved.
+    pub target_lsn: Option<String>,
+    /// Timeline after promotion.
+    pub target_timeline: Option<u32>,
+}
+
+/// One link of the chain as it was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReportedRound {
+    /// Position, the base is 0.
+    pub index: u32,
+    /// Kind.
+    pub kind: RoundKind,
+    /// Changed bytes, all volumes.
+    pub delta_bytes: Option<u64>,
+    /// As planned, when the plan had this round.
+    pub predicted_delta_bytes: Option<Quantiles>,
+    /// From the call until the whole set was completed.
+    pub snapshot_seconds: Option<f64>,
+    /// From there until the data was in the target.
+    pub transfer_seconds: Option<f64>,
+    /// Its snapshots.
+    pub volumes: Vec<ReportedSnapshot>,
+}
+
+/// One snapshot of a round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReportedSnapshot {
+    /// Volume.
+    pub volume: VolumeId,
+    /// Its snapshot at the source.
+    pub snapshot: SnapshotId,
+    /// Its copy in the target.
+    pub copy: Option<SnapshotId>,
+    /// Point in time.
+    pub started_at: Timestamp,
+    /// Completion at the source.
+    pub completed_at: Option<Timestamp>,
+    /// Changed blocks.
+    pub changed_blocks: Option<u64>,
+    /// `incremental` or `full`.
+    pub extent: String,
+}
+
+/// Comparison of source and target, block by block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Verification {
+    /// `sha256` for real bytes, `block_versions` for traced volumes.
+    pub method: String,
+    /// Blocks compared, all volumes.
+    pub blocks_compared: u64,
+    /// Blocks that differ.
+    pub mismatches: u64,
+    /// Blocks changed between the last two source snapshots.
+    pub changed_blocks: u64,
+    /// Blocks written to the target for that delta.
+    pub written_blocks: u64,
+    /// Blocks of that delta read back and compared.
+    pub read_back_blocks: u64,
+    /// SHA-256 over the identities of all compared blocks of the target.
+    pub digest: String,
+}

@@ -1,0 +1,385 @@
+//! The vocabulary of execution: actions, what they result in, and the events the journal keeps.
+//!
+//! One intent per action: an action that makes several calls names each of them from the plan, the
+//! step and the volume, so that an interrupted attempt is found and adopted instead of repeated.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{SnapshotId, VolumeId};
+use crate::plan::{Forecast, RoundKind};
+use crate::report::Verification;
+use crate::units::Timestamp;
+
+/// One thing the executor does. Ordered as a migration meets them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Action {
+    /// Checks accounts, hosts and lineage; changes nothing.
+    Preflight,
+    /// CreateSnapshots of the group (base or round).
+    Snapshot {
+        /// Position in the chain.
+        round: u32,
+    },
+    /// Waits until the whole set is completed.
+    AwaitSnapshots {
+        /// Position in the chain.
+        round: u32,
+    },
+    /// Counts the changed blocks since the previous round, per volume.
+    MeasureDelta {
+        /// Position in the chain.
+        round: u32,
+    },
+    /// Lets the target account read the set.
+    Share {
+        /// Position in the chain.
+        round: u32,
+    },
+    /// CopySnapshot of each member into the target.
+    Copy {
+        /// Position in the chain.
+        round: u32,
+    },
+    /// Waits until all copies are completed.
+    AwaitCopies {
+        /// Position in the chain.
+        round: u32,
+    },
+    /// Reads the write rate of the last minutes and the state of hosts and lineage.
+    Gate {
+        /// How many times the gate was reached.
+        attempt: u32,
+    },
+    /// Writes the database's dirty buffers, so that fence and recovery are short.
+    Checkpoint {
+        /// The gate attempt it belongs to.
+        attempt: u32,
+    },
+    /// Stops the source from accepting commits, under a lease.
+    Fence {
+        /// Number of the fence.
+        epoch: u64,
+    },
+    /// Freeze, CreateSnapshots, thaw.
+    FreezeSnapshot {
+        /// Position in the chain.
+        round: u32,
+        /// Attempt behind the same fence.
+        attempt: u32,
+    },
+    /// CreateVolume from each final snapshot and waits until they are available.
+    CreateVolumes,
+    /// Attaches them to the target instance.
+    AttachVolumes,
+    /// Mounts them and starts the database as an isolated standby.
+    BringUp,
+    /// Compares fence position and identity with what the target replayed.
+    Prove,
+    /// Makes the fence permanent: from here only the target may serve.
+    Commit {
+        /// Number of the fence.
+        epoch: u64,
+    },
+    /// Promotes the target; it accepts writes.
+    Activate {
+        /// Number of the fence.
+        epoch: u64,
+    },
+    /// Compares the immutable final snapshots of both sides, block by block.
+    Compare,
+    /// Deletes what later rounds made superfluous, keeping two ancestors.
+    Cleanup,
+    /// Way back: stops the target's database and unmounts.
+    TakeDown,
+    /// Way back: detaches and deletes the restored volumes.
+    DeleteVolumes,
+    /// Way back: the source serves again.
+    Unfence {
+        /// Number of the fence.
+        epoch: u64,
+    },
+}
+
+/// What an action resulted in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum StepResult {
+    /// Nothing to remember beyond its end.
+    Done,
+    /// Snapshots or copies that were started, per source volume.
+    Started {
+        /// One per volume, in order of volume ids.
+        snapshots: Vec<MadeSnapshot>,
+    },
+    /// The set is completed, per source volume.
+    Completed {
+        /// One per volume, in order of volume ids.
+        snapshots: Vec<CompletedSnapshot>,
+    },
+    /// Changed blocks since the previous round.
+    Deltas {
+        /// One per volume, in order of volume ids.
+        deltas: Vec<VolumeDelta>,
+    },
+    /// State at the gate.
+    Gate {
+        /// Bytes written per second over the last minutes, whole group.
+        write_bytes_per_second: f64,
+        /// Operations per second over the last minutes, whole group.
+        write_ops_per_second: f64,
+        /// Seconds the fresh rate covers.
+        rate_seconds: f64,
+        /// What would make a cutover unsafe now; empty when nothing does.
+        refusals: Vec<String>,
+        /// Forecast with the fresh rate and the rounds so far.
+        forecast: Forecast,
+    },
+    /// The source accepts no commit.
+    Fenced {
+        /// When it took effect.
+        fenced_at: Timestamp,
+        /// Our last probe commit it accepted.
+        last_source_write: Timestamp,
+        /// Position at or above every commit.
+        lsn: String,
+        /// Identity of the database.
+        system_identifier: String,
+        /// Timeline.
+        timeline: u32,
+    },
+    /// Frozen, snapshots answered, thawed.
+    Frozen {
+        /// First FIFREEZE.
+        frozen_at: Timestamp,
+        /// The call's answer.
+        answered_at: Timestamp,
+        /// Last FITHAW.
+        thawed_at: Timestamp,
+        /// One per volume, in order of volume ids.
+        snapshots: Vec<MadeSnapshot>,
+    },
+    /// Restored volumes.
+    Volumes {
+        /// Source and target volume, in order of source volume ids.
+        volumes: Vec<VolumePair>,
+    },
+    /// The target holds everything up to the fence.
+    Proved {
+        /// Position replayed.
+        replay_lsn: String,
+        /// Identity of the database.
+        system_identifier: String,
+        /// Timeline.
+        timeline: u32,
+    },
+    /// The fence is permanent.
+    Committed {
+        /// When the watchdog made it durable.
+        committed_at: Timestamp,
+    },
+    /// The target accepts writes.
+    Activated {
+        /// Promotion done.
+        activated_at: Timestamp,
+        /// Our first commit the target accepted.
+        first_target_write: Timestamp,
+        /// New timeline.
+        timeline: u32,
+    },
+    /// Result of the full comparison.
+    Compared {
+        /// What was compared and found.
+        verification: Verification,
+    },
+}
+
+/// A snapshot that was started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MadeSnapshot {
+    /// Source volume.
+    pub volume: VolumeId,
+    /// Snapshot or copy.
+    pub snapshot: SnapshotId,
+    /// Point in time, or start of the copy.
+    pub started_at: Timestamp,
+}
+
+/// A snapshot that is completed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CompletedSnapshot {
+    /// Source volume.
+    pub volume: VolumeId,
+    /// Snapshot or copy.
+    pub snapshot: SnapshotId,
+    /// Point in time, or start of the copy.
+    pub started_at: Timestamp,
+    /// Completion.
+    pub completed_at: Timestamp,
+    /// All blocks ever written, in bytes, when the service says so.
+    pub full_bytes: Option<u64>,
+}
+
+/// Changed blocks of one volume since the previous round.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VolumeDelta {
+    /// Volume.
+    pub volume: VolumeId,
+    /// Changed 512 KiB blocks; for the base all written blocks.
+    pub changed_blocks: u64,
+    /// Identities as runs `[first, length]`, ascending; empty for the base.
+    pub runs: Vec<(u64, u64)>,
+}
+
+/// A source volume and the volume restored from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VolumePair {
+    /// At the source.
+    pub source: VolumeId,
+    /// At the target.
+    pub target: VolumeId,
+}
+
+/// Why a step failed; retry is decided by this, never by text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// Passing: throttling, timeouts, service errors. Tried again.
+    Transient,
+    /// The answer is lost: whether it took effect must be looked up.
+    Unknown,
+    /// Credentials are missing or expired. Waits for the operator before the fence.
+    Credentials,
+    /// The request is wrong or not permitted; trying again changes nothing.
+    Permanent,
+    /// The result contradicts what must hold. Never tried again.
+    Integrity,
+}
+
+/// One entry of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A decision, before its step starts.
+    Decided {
+        /// What to do next.
+        action: Action,
+        /// Why.
+        reason: String,
+    },
+    /// Intent, durable before the first call of the step.
+    Started {
+        /// Step.
+        action: Action,
+        /// 1 for the first attempt.
+        attempt: u32,
+    },
+    /// The step's answer.
+    Finished {
+        /// Step.
+        action: Action,
+        /// Result.
+        result: StepResult,
+    },
+    /// The step did not succeed.
+    Failed {
+        /// Step.
+        action: Action,
+        /// Class, which alone decides about another attempt.
+        class: FailureClass,
+        /// What happened, to what, and what state things are in.
+        message: String,
+    },
+    /// A wait, so that status can say what is waited for.
+    Waiting {
+        /// Until then at the latest.
+        until: Timestamp,
+        /// What for.
+        reason: String,
+    },
+    /// A word of the operator.
+    Operator {
+        /// Verb.
+        verb: Verb,
+    },
+    /// The end.
+    Closed {
+        /// How it ended.
+        outcome: crate::report::RunOutcome,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Words an operator can say while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verb {
+    /// Hold the cutover.
+    Postpone,
+    /// Cut over as soon as the bounds allow.
+    Cutover,
+    /// Stop and leave the source serving.
+    Abort,
+    /// After activation: back to the source.
+    Revert,
+    /// The migration is final.
+    Finalize,
+}
+
+impl Action {
+    /// Deterministic name of the step, unique within a plan: the key of tags and client tokens.
+    #[must_use]
+    pub fn step_id(&self) -> String {
+        match self {
+            Self::Preflight => "preflight".into(),
+            Self::Snapshot { round } => format!("r{round:02}.snapshot"),
+            Self::AwaitSnapshots { round } => format!("r{round:02}.await-snapshots"),
+            Self::MeasureDelta { round } => format!("r{round:02}.measure-delta"),
+            Self::Share { round } => format!("r{round:02}.share"),
+            Self::Copy { round } => format!("r{round:02}.copy"),
+            Self::AwaitCopies { round } => format!("r{round:02}.await-copies"),
+            Self::Gate { attempt } => format!("gate.{attempt}"),
+            Self::Checkpoint { attempt } => format!("checkpoint.{attempt}"),
+            Self::Fence { epoch } => format!("fence.{epoch}"),
+            Self::FreezeSnapshot { round, attempt } => format!("r{round:02}.freeze-snapshot.{attempt}"),
+            Self::CreateVolumes => "create-volumes".into(),
+            Self::AttachVolumes => "attach-volumes".into(),
+            Self::BringUp => "bring-up".into(),
+            Self::Prove => "prove".into(),
+            Self::Commit { epoch } => format!("commit.{epoch}"),
+            Self::Activate { epoch } => format!("activate.{epoch}"),
+            Self::Compare => "compare".into(),
+            Self::Cleanup => "cleanup".into(),
+            Self::TakeDown => "take-down".into(),
+            Self::DeleteVolumes => "delete-volumes".into(),
+            Self::Unfence { epoch } => format!("unfence.{epoch}"),
+        }
+    }
+
+    /// Round the step belongs to, when it belongs to one.
+    #[must_use]
+    pub const fn round(&self) -> Option<u32> {
+        match self {
+            Self::Snapshot { round }
+            | Self::AwaitSnapshots { round }
+            | Self::MeasureDelta { round }
+            | Self::Share { round }
+            | Self::Copy { round }
+            | Self::AwaitCopies { round }
+            | Self::FreezeSnapshot { round, .. } => Some(*round),
+            _ => None,
+        }
+    }
+}
+
+/// Kind of the round at `index`, when the final one is known to be `last`.
+#[must_use]
+pub const fn round_kind(index: u32, last: Option<u32>) -> RoundKind {
+    match last {
+        _ if index == 0 => RoundKind::Base,
+        Some(last) if last == index => RoundKind::Final,
+        _ => RoundKind::Round,
+    }
+}

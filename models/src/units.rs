@@ -1,0 +1,98 @@
+//! Quantities and how they are rounded and summarised. Knows nothing of what they measure.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Bytes of one snapshot block: EBS tracks changes in units of 512 KiB (AWS EBS direct APIs, block size).
+pub const BLOCK_BYTES: u64 = 524_288;
+
+/// Bytes of one GiB.
+pub const GIB: u64 = 1 << 30;
+
+/// A point in time, always UTC.
+pub type Timestamp = DateTime<Utc>;
+
+/// A number of 512 KiB snapshot blocks.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(transparent)]
+pub struct Blocks(pub u64);
+
+impl Blocks {
+    /// Bytes these blocks hold.
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        self.0 * BLOCK_BYTES
+    }
+
+    /// The fewest blocks that hold `bytes`.
+    #[must_use]
+    pub const fn covering(bytes: u64) -> Self {
+        Self(bytes.div_ceil(BLOCK_BYTES))
+    }
+}
+
+/// Three quantiles of an uncertain quantity; the unit is in the name of the field that holds it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Quantiles {
+    /// Half of the outcomes are at or below this.
+    pub p50: f64,
+    /// Nine in ten outcomes are at or below this.
+    pub p90: f64,
+    /// Ninety-nine in a hundred outcomes are at or below this.
+    pub p99: f64,
+}
+
+impl Quantiles {
+    /// A quantity known exactly.
+    #[must_use]
+    pub const fn exact(value: f64) -> Self {
+        Self { p50: value, p90: value, p99: value }
+    }
+
+    /// Quantiles of `draws` by the nearest-rank rule; sorts the slice. All zero when it is empty.
+    #[must_use]
+    pub fn of(draws: &mut [f64]) -> Self {
+        draws.sort_by(f64::total_cmp);
+        let at = |level: f64| draws.get(nearest_rank(level, draws.len())).copied().unwrap_or(0.0);
+        Self { p50: at(0.5), p90: at(0.9), p99: at(0.99) }
+    }
+
+    /// The same quantities in another unit.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        Self { p50: self.p50 * factor, p90: self.p90 * factor, p99: self.p99 * factor }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rank between 0 and the number of draws"
+)]
+fn nearest_rank(level: f64, count: usize) -> usize {
+    let rank = (level * count as f64).ceil() as usize;
+    rank.max(1) - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_cover_a_last_partial_block() {
+        assert_eq!(Blocks::covering(0), Blocks(0));
+        assert_eq!(Blocks::covering(1), Blocks(1));
+        assert_eq!(Blocks::covering(BLOCK_BYTES + 1), Blocks(2));
+        assert_eq!(Blocks(2).bytes(), 1_048_576);
+    }
+
+    #[test]
+    fn quantiles_follow_the_nearest_rank() {
+        let mut draws: Vec<f64> = (1..=100).rev().map(f64::from).collect();
+        assert_eq!(Quantiles::of(&mut draws), Quantiles { p50: 50.0, p90: 90.0, p99: 99.0 });
+        assert_eq!(Quantiles::of(&mut []), Quantiles::exact(0.0));
+    }
+}
