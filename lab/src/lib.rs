@@ -1,1 +1,13 @@
-//! placeholder
+//! A simulated AWS below the wire: what stands behind the endpoints, for rehearsals and tests.
+//!
+//! It must not know the product or the forecaster: it writes blocks and takes time, nothing more.
+
+mod caller;
+mod clock;
+mod error;
+pub mod scenario;
+
+pub use caller::Caller;
+pub use clock::{LabClock, seconds, seconds_between};
+pub use error::{ApiError, LabError};
+pub use scenario::{Scenario, ScenarioError};
