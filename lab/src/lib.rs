@@ -4,8 +4,10 @@
 
 mod caller;
 mod clock;
+pub mod content;
 mod error;
 pub mod scenario;
+pub mod workload;
 
 pub use caller::Caller;
 pub use clock::{LabClock, seconds, seconds_between};

@@ -1,0 +1,2 @@
+//! Write processes.
+pub mod chance;
