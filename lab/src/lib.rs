@@ -8,6 +8,7 @@ pub mod content;
 mod error;
 pub mod scenario;
 pub mod workload;
+mod wire;
 
 pub use caller::Caller;
 pub use clock::{LabClock, seconds, seconds_between};
