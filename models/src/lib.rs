@@ -13,6 +13,7 @@ pub mod ids;
 pub mod inventory;
 pub mod observation;
 pub mod plan;
+pub mod progress;
 pub mod policy;
 pub mod profile;
 pub mod report;

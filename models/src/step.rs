@@ -108,6 +108,13 @@ pub enum Action {
 pub enum StepResult {
     /// Nothing to remember beyond its end.
     Done,
+    /// What the preflight learned of the database: needed to bring it up on the target.
+    Inspected {
+        /// File systems of the database, in order of volume ids.
+        mounts: Vec<VolumeMount>,
+        /// Identity of the database.
+        system_identifier: String,
+    },
     /// Snapshots or copies that were started, per source volume.
     Started {
         /// One per volume, in order of volume ids.
@@ -193,6 +200,15 @@ pub enum StepResult {
         /// What was compared and found.
         verification: Verification,
     },
+}
+
+/// Where the file system of a source volume is mounted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VolumeMount {
+    /// At the source.
+    pub volume: VolumeId,
+    /// Absolute path.
+    pub mountpoint: String,
 }
 
 /// A snapshot that was started.
@@ -316,6 +332,8 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verb {
+    /// Go on after a stop or a wait for the operator: failed steps may be tried again.
+    Resume,
     /// Hold the cutover.
     Postpone,
     /// Cut over as soon as the bounds allow.

@@ -1,0 +1,233 @@
+//! What each event changes.
+
+use super::{
+    Activated, Closed, Failing, Fence, FenceFacts, FenceState, Freeze, GatePassage, Preflight,
+    Progress, Proved, Refused, RoundProgress, Running,
+};
+use crate::step::{Action, Event, FailureClass, StepResult, Verb};
+use crate::units::Timestamp;
+
+impl Progress {
+    /// Takes one event into account.
+    ///
+    /// # Errors
+    /// [`Refused`] when it cannot follow; nothing has changed then.
+    pub fn apply(&mut self, at: Timestamp, event: &Event) -> Result<(), Refused> {
+        self.check(event)?;
+        self.entries += 1;
+        self.last_event_at = Some(at);
+        match event {
+            Event::Decided { action, reason } => self.decided(action, reason),
+            Event::Started { action, attempt } => self.started(at, action, *attempt),
+            Event::Finished { action, result } => self.finished(at, action, result),
+            Event::Failed { action, class, message } => self.failed(at, action, *class, message),
+            Event::Waiting { until, reason } => self.waiting = Some((*until, reason.clone())),
+            Event::Operator { verb } => self.ordered(at, *verb),
+            Event::Closed { outcome, reason } => {
+                self.waiting = None;
+                self.closed = Some(Closed { outcome: *outcome, reason: reason.clone(), at });
+            }
+        }
+        Ok(())
+    }
+
+    fn decided(&mut self, action: &Action, reason: &str) {
+        self.waiting = None;
+        self.decided = Some((action.clone(), reason.to_owned()));
+        let back = matches!(action, Action::TakeDown | Action::DeleteVolumes | Action::Unfence { .. });
+        if back && self.way_back.is_none() {
+            self.way_back = Some(reason.to_owned());
+        }
+    }
+
+    fn started(&mut self, at: Timestamp, action: &Action, attempt: u32) {
+        self.attempts.insert(action.step_id(), attempt);
+        self.running = Some(Running { action: action.clone(), attempt, started_at: at });
+        match action {
+            Action::Snapshot { round } => self.begin_round(at, *round, false),
+            Action::FreezeSnapshot { round, .. } => self.begin_round(at, *round, true),
+            Action::Fence { epoch } if self.epoch() != Some(*epoch) => {
+                self.fence = Some(Fence {
+                    epoch: *epoch,
+                    state: FenceState::Asked,
+                    asked_at: at,
+                    facts: None,
+                    freeze: None,
+                    committed_at: None,
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn begin_round(&mut self, at: Timestamp, index: u32, is_final: bool) {
+        let round = self.rounds.entry(index).or_default();
+        if !round.snapshots.is_empty() {
+            round.discarded_sets += 1;
+        }
+        *round = RoundProgress {
+            is_final,
+            started_at: round.started_at.or(Some(at)),
+            discarded_sets: round.discarded_sets,
+            ..RoundProgress::default()
+        };
+        // A new set is waited for afresh.
+        self.failing.remove(&Action::AwaitSnapshots { round: index }.step_id());
+    }
+
+    fn failed(&mut self, at: Timestamp, action: &Action, class: FailureClass, message: &str) {
+        self.running = None;
+        let step = action.step_id();
+        let count = self.failing.get(&step).map_or(0, |failing| failing.count) + 1;
+        let message = message.to_owned();
+        let failing = Failing { action: action.clone(), class, message, count, at };
+        self.failing.insert(step, failing);
+    }
+
+    fn ordered(&mut self, at: Timestamp, verb: Verb) {
+        let orders = &mut self.orders;
+        orders.last_at = Some(at);
+        match verb {
+            Verb::Resume => {
+                self.closed = None;
+                self.failing.values_mut().for_each(|failing| failing.count = 0);
+            }
+            Verb::Postpone => (orders.postponed, orders.cutover) = (true, false),
+            Verb::Cutover => (orders.postponed, orders.cutover) = (false, true),
+            Verb::Abort => orders.abort = true,
+            Verb::Revert => orders.revert = true,
+            Verb::Finalize => orders.finalize = true,
+        }
+    }
+
+    fn finished(&mut self, at: Timestamp, action: &Action, result: &StepResult) {
+        self.running = None;
+        self.failing.remove(&action.step_id());
+        if let Some(index) = action.round() {
+            self.finished_round(at, index, action, result);
+            return;
+        }
+        match action {
+            Action::Preflight => self.preflight = Some(preflight(result)),
+            Action::Gate { attempt } => self.passed_gate(at, *attempt, result),
+            Action::Checkpoint { attempt } => self.checkpoints.push(*attempt),
+            Action::AttachVolumes => self.attached = true,
+            Action::BringUp => self.brought_up = true,
+            Action::Cleanup => self.cleaned = true,
+            Action::TakeDown => self.brought_up = false,
+            Action::DeleteVolumes => (self.restored, self.attached) = (Vec::new(), false),
+            Action::Unfence { .. } => self.set_fence(|fence| fence.state = FenceState::Released),
+            _ => self.finished_cutover(result),
+        }
+        if matches!(action, Action::TakeDown | Action::DeleteVolumes | Action::Unfence { .. }) {
+            self.undone.push(action.step_id());
+        }
+    }
+
+    fn finished_round(&mut self, at: Timestamp, index: u32, action: &Action, result: &StepResult) {
+        let round = self.rounds.entry(index).or_default();
+        round.advanced_at = Some(at);
+        match (action, result) {
+            (Action::Snapshot { .. }, StepResult::Started { snapshots }) => {
+                round.snapshots.clone_from(snapshots);
+            }
+            (Action::AwaitSnapshots { .. }, StepResult::Completed { snapshots }) => {
+                round.completed.clone_from(snapshots);
+            }
+            (_, StepResult::Deltas { deltas }) => round.deltas = Some(deltas.clone()),
+            (Action::Share { .. }, _) => round.shared_at = Some(at),
+            (Action::Copy { .. }, StepResult::Started { snapshots }) => {
+                if !round.copies.is_empty() {
+                    round.discarded_copies += 1;
+                }
+                round.copies.clone_from(snapshots);
+                self.failing.remove(&Action::AwaitCopies { round: index }.step_id());
+            }
+            (Action::AwaitCopies { .. }, StepResult::Completed { snapshots }) => {
+                round.copied.clone_from(snapshots);
+            }
+            (_, StepResult::Frozen { frozen_at, answered_at, thawed_at, snapshots }) => {
+                round.snapshots.clone_from(snapshots);
+                let (frozen_at, answered_at, thawed_at) = (*frozen_at, *answered_at, *thawed_at);
+                self.set_fence(|fence| {
+                    fence.freeze = Some(Freeze { frozen_at, answered_at, thawed_at });
+                });
+                self.failing.retain(|_, f| !matches!(f.action, Action::FreezeSnapshot { .. }));
+            }
+            _ => {}
+        }
+    }
+
+    fn passed_gate(&mut self, at: Timestamp, attempt: u32, result: &StepResult) {
+        let StepResult::Gate {
+            write_bytes_per_second, write_ops_per_second, refusals, forecast, ..
+        } = result
+        else {
+            return;
+        };
+        self.gates.push(GatePassage {
+            attempt,
+            at,
+            rounds: self.next_index(),
+            write_bytes_per_second: *write_bytes_per_second,
+            write_ops_per_second: *write_ops_per_second,
+            refusals: refusals.clone(),
+            forecast: forecast.clone(),
+        });
+    }
+
+    fn finished_cutover(&mut self, result: &StepResult) {
+        match result {
+            StepResult::Fenced { fenced_at, last_source_write, lsn, system_identifier, timeline } => {
+                let facts = FenceFacts {
+                    fenced_at: *fenced_at,
+                    last_source_write: *last_source_write,
+                    lsn: lsn.clone(),
+                    system_identifier: system_identifier.clone(),
+                    timeline: *timeline,
+                };
+                self.set_fence(|fence| {
+                    (fence.state, fence.facts) = (FenceState::Leased, Some(facts));
+                });
+            }
+            StepResult::Volumes { volumes } => self.restored.clone_from(volumes),
+            StepResult::Proved { replay_lsn, system_identifier, timeline } => {
+                self.proof = Some(Proved {
+                    replay_lsn: replay_lsn.clone(),
+                    system_identifier: system_identifier.clone(),
+                    timeline: *timeline,
+                });
+            }
+            StepResult::Committed { committed_at } => self.set_fence(|fence| {
+                (fence.state, fence.committed_at) = (FenceState::Permanent, Some(*committed_at));
+            }),
+            StepResult::Activated { activated_at, first_target_write, timeline } => {
+                self.activated = Some(Activated {
+                    activated_at: *activated_at,
+                    first_target_write: *first_target_write,
+                    timeline: *timeline,
+                });
+            }
+            StepResult::Compared { verification } => {
+                self.verification = Some(verification.clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn set_fence(&mut self, change: impl FnOnce(&mut Fence)) {
+        if let Some(fence) = &mut self.fence {
+            change(fence);
+        }
+    }
+}
+
+fn preflight(result: &StepResult) -> Preflight {
+    match result {
+        StepResult::Inspected { mounts, system_identifier } => Preflight {
+            mounts: mounts.clone(),
+            system_identifier: Some(system_identifier.clone()),
+        },
+        _ => Preflight::default(),
+    }
+}

@@ -1,0 +1,286 @@
+//! Progress: the state of a migration as a fold over its journal.
+//!
+//! [`Progress::apply`] is the one legal-transition function, used live and on recovery: what the
+//! driver may append is exactly what a later reader accepts. Knows neither the plan nor a clock;
+//! what should come next is decided in [`crate::decide`].
+
+mod apply;
+mod queries;
+mod rules;
+
+use std::collections::BTreeMap;
+
+use crate::plan::Forecast;
+use crate::report::{RunOutcome, Verification};
+use crate::step::{
+    Action, CompletedSnapshot, Event, FailureClass, MadeSnapshot, VolumeDelta, VolumeMount,
+    VolumePair,
+};
+use crate::units::Timestamp;
+
+/// An event that cannot follow what happened before it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{event} cannot follow here: {reason}")]
+pub struct Refused {
+    /// The event, in short.
+    pub event: String,
+    /// What contradicts it.
+    pub reason: String,
+}
+
+/// Everything a migration has done so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// Events applied.
+    pub entries: u64,
+    /// Last decision.
+    pub decided: Option<(Action, String)>,
+    /// Step that was started and has no answer yet: after a crash its effect must be looked up.
+    pub running: Option<Running>,
+    /// Unfinished steps that failed, by step id.
+    pub failing: BTreeMap<String, Failing>,
+    /// Attempts started per step id.
+    pub attempts: BTreeMap<String, u32>,
+    /// What the preflight found; absent before it.
+    pub preflight: Option<Preflight>,
+    /// The chain, by index.
+    pub rounds: BTreeMap<u32, RoundProgress>,
+    /// Results of the gate, oldest first.
+    pub gates: Vec<GatePassage>,
+    /// Gate attempts whose checkpoint is done.
+    pub checkpoints: Vec<u32>,
+    /// The last fence.
+    pub fence: Option<Fence>,
+    /// Restored volumes.
+    pub restored: Vec<VolumePair>,
+    /// The restored volumes are attached.
+    pub attached: bool,
+    /// The target's database was brought up as a standby.
+    pub brought_up: bool,
+    /// What the target proved.
+    pub proof: Option<Proved>,
+    /// The target serves.
+    pub activated: Option<Activated>,
+    /// Result of the full comparison.
+    pub verification: Option<Verification>,
+    /// Superfluous snapshots are gone.
+    pub cleaned: bool,
+    /// Why the way back was taken, once it was.
+    pub way_back: Option<String>,
+    /// Steps of the way back that are done, by step id.
+    pub undone: Vec<String>,
+    /// What the operator said.
+    pub orders: Orders,
+    /// What is waited for, and until when.
+    pub waiting: Option<(Timestamp, String)>,
+    /// How and when it ended.
+    pub closed: Option<Closed>,
+    /// Time of the last event.
+    pub last_event_at: Option<Timestamp>,
+}
+
+/// A step without an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Step.
+    pub action: Action,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// When it was started.
+    pub started_at: Timestamp,
+}
+
+/// A step that failed and has not succeeded since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failing {
+    /// Step.
+    pub action: Action,
+    /// Class of the last failure.
+    pub class: FailureClass,
+    /// What happened last.
+    pub message: String,
+    /// Failures in a row, since the last word of the operator.
+    pub count: u32,
+    /// When it failed last.
+    pub at: Timestamp,
+}
+
+/// What the preflight found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Preflight {
+    /// File systems of the database by source volume; empty without a database.
+    pub mounts: Vec<VolumeMount>,
+    /// Identity of the database.
+    pub system_identifier: Option<String>,
+}
+
+/// One link of the chain as far as it got.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RoundProgress {
+    /// Taken behind the fence.
+    pub is_final: bool,
+    /// When its first snapshot attempt started.
+    pub started_at: Option<Timestamp>,
+    /// Snapshots at the source.
+    pub snapshots: Vec<MadeSnapshot>,
+    /// The same when completed; empty before.
+    pub completed: Vec<CompletedSnapshot>,
+    /// Changed blocks since the previous round.
+    pub deltas: Option<Vec<VolumeDelta>>,
+    /// When the target account could read the set.
+    pub shared_at: Option<Timestamp>,
+    /// Copies in the target.
+    pub copies: Vec<MadeSnapshot>,
+    /// The same when completed; empty before.
+    pub copied: Vec<CompletedSnapshot>,
+    /// When the round's last step ended.
+    pub advanced_at: Option<Timestamp>,
+    /// Sets that were given up because a member ended in `error`.
+    pub discarded_sets: u32,
+    /// Times copies had to be started again because one ended in `error`.
+    pub discarded_copies: u32,
+}
+
+/// One passage of the gate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GatePassage {
+    /// 1 for the first.
+    pub attempt: u32,
+    /// When it was answered.
+    pub at: Timestamp,
+    /// Rounds that were in the target then.
+    pub rounds: u32,
+    /// Fresh write rate of the group.
+    pub write_bytes_per_second: f64,
+    /// Fresh operations per second of the group.
+    pub write_ops_per_second: f64,
+    /// What would make a cutover unsafe.
+    pub refusals: Vec<String>,
+    /// Forecast at that moment.
+    pub forecast: Forecast,
+}
+
+/// How far the fence is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FenceState {
+    /// Asked for; without an answer it may stand.
+    Asked,
+    /// The source accepts no commit, under a lease.
+    Leased,
+    /// Permanent: the point of no return is passed.
+    Permanent,
+    /// The source serves again.
+    Released,
+}
+
+/// The fence on the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fence {
+    /// Number.
+    pub epoch: u64,
+    /// How far it is.
+    pub state: FenceState,
+    /// When it was asked for.
+    pub asked_at: Timestamp,
+    /// What the host answered; absent while it is only asked for.
+    pub facts: Option<FenceFacts>,
+    /// First FIFREEZE, answer and last FITHAW of the set that counts.
+    pub freeze: Option<Freeze>,
+    /// When the host made it permanent.
+    pub committed_at: Option<Timestamp>,
+}
+
+/// What the source said at the fence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FenceFacts {
+    /// When it took effect.
+    pub fenced_at: Timestamp,
+    /// Our last probe commit it accepted.
+    pub last_source_write: Timestamp,
+    /// Position at or above every commit.
+    pub lsn: String,
+    /// Identity of the database.
+    pub system_identifier: String,
+    /// Timeline.
+    pub timeline: u32,
+}
+
+/// Instants of the freeze.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freeze {
+    /// First FIFREEZE.
+    pub frozen_at: Timestamp,
+    /// The call's answer.
+    pub answered_at: Timestamp,
+    /// Last FITHAW.
+    pub thawed_at: Timestamp,
+}
+
+/// What the target proved before the commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proved {
+    /// Position replayed.
+    pub replay_lsn: String,
+    /// Identity of the database.
+    pub system_identifier: String,
+    /// Timeline.
+    pub timeline: u32,
+}
+
+/// The switch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Activated {
+    /// Promotion done.
+    pub activated_at: Timestamp,
+    /// Our first commit the target accepted.
+    pub first_target_write: Timestamp,
+    /// New timeline.
+    pub timeline: u32,
+}
+
+/// Standing orders of the operator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Orders {
+    /// Hold the cutover.
+    pub postponed: bool,
+    /// Cut over without waiting for the window.
+    pub cutover: bool,
+    /// Stop and leave the source serving.
+    pub abort: bool,
+    /// Back to the source after activation.
+    pub revert: bool,
+    /// The migration is final.
+    pub finalize: bool,
+    /// Last word and when.
+    pub last_at: Option<Timestamp>,
+}
+
+/// The end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// How it ended.
+    pub outcome: RunOutcome,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Progress {
+    /// Folds a journal, oldest entry first.
+    ///
+    /// # Errors
+    /// [`Refused`] at the first event that cannot follow the ones before it.
+    pub fn fold<'a>(
+        entries: impl IntoIterator<Item = (Timestamp, &'a Event)>,
+    ) -> Result<Self, Refused> {
+        let mut progress = Self::default();
+        for (at, event) in entries {
+            progress.apply(at, event)?;
+        }
+        Ok(progress)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! What a reader asks of the progress.
+
+use super::{FenceState, Progress, RoundProgress};
+use crate::ids::{SnapshotId, VolumeId};
+use crate::report::RunOutcome;
+use crate::step::{Action, FailureClass};
+use crate::units::Blocks;
+
+impl Progress {
+    /// The round at `index`, once it was begun.
+    #[must_use]
+    pub fn round(&self, index: u32) -> Option<&RoundProgress> {
+        self.rounds.get(&index)
+    }
+
+    /// Index of the round that would follow.
+    #[must_use]
+    pub fn next_index(&self) -> u32 {
+        self.rounds.keys().next_back().map_or(0, |last| last + 1)
+    }
+
+    /// Index of the round taken behind the fence.
+    #[must_use]
+    pub fn final_round(&self) -> Option<u32> {
+        self.rounds.iter().find(|(_, round)| round.is_final).map(|(index, _)| *index)
+    }
+
+    /// Attempts of a step that were started.
+    #[must_use]
+    pub fn attempts_of(&self, action: &Action) -> u32 {
+        self.attempts.get(&action.step_id()).copied().unwrap_or(0)
+    }
+
+    /// Whether any attempt of a step was started, whatever became of it.
+    #[must_use]
+    pub fn tried(&self, action: &Action) -> bool {
+        self.attempts_of(action) > 0
+    }
+
+    /// Number of the last fence.
+    #[must_use]
+    pub fn epoch(&self) -> Option<u64> {
+        self.fence.as_ref().map(|fence| fence.epoch)
+    }
+
+    /// The source is known to be fenced under a lease.
+    #[must_use]
+    pub fn leased(&self) -> bool {
+        self.fence.as_ref().is_some_and(|fence| fence.state == FenceState::Leased)
+    }
+
+    /// The source is fenced, or may be because an answer is missing.
+    #[must_use]
+    pub fn may_be_fenced(&self) -> bool {
+        self.fence.as_ref().is_some_and(|fence| fence.state != FenceState::Released)
+    }
+
+    /// The point of no return is passed.
+    #[must_use]
+    pub fn committed(&self) -> bool {
+        self.fence.as_ref().is_some_and(|fence| fence.state == FenceState::Permanent)
+    }
+
+    /// The commit was sent and its last answer is missing: the fence may be permanent.
+    #[must_use]
+    pub fn commit_in_doubt(&self) -> bool {
+        let Some(epoch) = self.epoch() else { return false };
+        let commit = Action::Commit { epoch };
+        let asked = self.running.as_ref().is_some_and(|running| running.action == commit);
+        let lost = self.failing.get(&commit.step_id()).is_some_and(|failing| {
+            matches!(
+                failing.class,
+                FailureClass::Unknown | FailureClass::Transient | FailureClass::Credentials
+            )
+        });
+        !self.committed() && (asked || lost)
+    }
+
+    /// Whether a closed migration may be taken up again by the operator: its chain stands and
+    /// nothing was fenced.
+    #[must_use]
+    pub fn reopenable(&self) -> bool {
+        let ended = self.closed.as_ref().map(|closed| closed.outcome);
+        let kind = matches!(
+            ended,
+            Some(RunOutcome::Copied | RunOutcome::Failed | RunOutcome::Aborted)
+        );
+        kind && self.fence.is_none()
+    }
+
+    /// Snapshots and copies of rounds that two completed successors made superfluous, oldest
+    /// first: `(snapshot at the source, copy in the target)` per volume.
+    #[must_use]
+    pub fn superfluous(&self) -> Vec<(SnapshotId, Option<SnapshotId>)> {
+        let keep_from = self.rounds.len().saturating_sub(2);
+        let old = self.rounds.values().take(keep_from);
+        old.flat_map(RoundProgress::members).map(|(_, snapshot, copy)| (snapshot, copy)).collect()
+    }
+}
+
+impl RoundProgress {
+    /// Volume, snapshot and copy of each member, in order of volumes.
+    #[must_use]
+    pub fn members(&self) -> Vec<(VolumeId, SnapshotId, Option<SnapshotId>)> {
+        let copy = |volume: &VolumeId| {
+            self.copies.iter().find(|c| c.volume == *volume).map(|c| c.snapshot.clone())
+        };
+        let member =
+            |m: &crate::step::MadeSnapshot| (m.volume.clone(), m.snapshot.clone(), copy(&m.volume));
+        self.snapshots.iter().map(member).collect()
+    }
+
+    /// Changed bytes of the whole group, once measured.
+    #[must_use]
+    pub fn delta_bytes(&self) -> Option<u64> {
+        let deltas = self.deltas.as_ref()?;
+        Some(Blocks(deltas.iter().map(|delta| delta.changed_blocks).sum()).bytes())
+    }
+
+    /// From the first point in time until the whole set was completed, in seconds.
+    #[must_use]
+    pub fn snapshot_seconds(&self) -> Option<f64> {
+        let from = self.completed.iter().map(|s| s.started_at).min()?;
+        let to = self.completed.iter().map(|s| s.completed_at).max()?;
+        Some((to - from).as_seconds_f64())
+    }
+
+    /// From the set's completion until the data was in the target, in seconds.
+    #[must_use]
+    pub fn transfer_seconds(&self) -> Option<f64> {
+        let from = self.completed.iter().map(|s| s.completed_at).max()?;
+        let copied = self.copied.iter().map(|s| s.completed_at).max();
+        let to = if self.copies.is_empty() { self.shared_at } else { copied }?;
+        Some((to - from).as_seconds_f64().max(0.0))
+    }
+}

@@ -1,0 +1,258 @@
+//! Which event may follow: every precondition in one place.
+//!
+//! Must stay stricter than the decider, never looser: a wrong decision is refused here before it
+//! becomes an effect.
+
+use super::{FenceState, Progress, Refused, RoundProgress};
+use crate::report::RunOutcome;
+use crate::step::{Action, Event, StepResult, Verb};
+
+impl Progress {
+    /// Whether `event` may follow, without applying it.
+    ///
+    /// # Errors
+    /// [`Refused`] naming the event and what contradicts it.
+    pub fn check(&self, event: &Event) -> Result<(), Refused> {
+        let verdict = match event {
+            Event::Operator { verb } => self.may_order(*verb),
+            _ if self.closed.is_some() => Err("the migration is closed".to_owned()),
+            Event::Decided { action, .. } => self.idle().and_then(|()| self.may(action)),
+            Event::Started { action, attempt } => self.may_start(action, *attempt),
+            Event::Finished { action, result } => {
+                self.is_running(action).and_then(|()| self.fits(action, result))
+            }
+            Event::Failed { action, .. } => self.is_running(action),
+            Event::Waiting { .. } => self.idle(),
+            Event::Closed { outcome, .. } => self.idle().and_then(|()| self.may_close(*outcome)),
+        };
+        verdict.map_err(|reason| Refused { event: name(event), reason })
+    }
+
+    fn idle(&self) -> Result<(), String> {
+        let running = self.running.as_ref().map(|running| running.action.step_id());
+        running.map_or(Ok(()), |step| Err(format!("{step} has no answer yet")))
+    }
+
+    fn is_running(&self, action: &Action) -> Result<(), String> {
+        match &self.running {
+            Some(running) if running.action == *action => Ok(()),
+            Some(running) => Err(format!("{} is running", running.action.step_id())),
+            None => Err("it was not started".to_owned()),
+        }
+    }
+
+    fn may_start(&self, action: &Action, attempt: u32) -> Result<(), String> {
+        self.idle()?;
+        let decided = self.decided.as_ref().is_some_and(|(decided, _)| decided == action);
+        require(decided, "it was not decided")?;
+        let expected = self.attempts_of(action) + 1;
+        require(attempt == expected, &format!("the next attempt is number {expected}"))
+    }
+
+    fn may_order(&self, verb: Verb) -> Result<(), String> {
+        match &self.closed {
+            None => Ok(()),
+            Some(_) if verb == Verb::Resume && self.reopenable() => Ok(()),
+            Some(closed) if closed.outcome == RunOutcome::CutOver && verb == Verb::Finalize => {
+                Ok(())
+            }
+            Some(_) => Err("the migration is closed".to_owned()),
+        }
+    }
+
+    fn may_close(&self, outcome: RunOutcome) -> Result<(), String> {
+        let fenced = self.may_be_fenced();
+        match outcome {
+            RunOutcome::CutOver => require(self.activated.is_some(), "the target does not serve"),
+            RunOutcome::Copied => {
+                require(self.fence.is_none(), "a cutover was begun: end it or go back")
+            }
+            RunOutcome::Aborted => {
+                require(!fenced && !self.committed(), "the source does not serve")
+            }
+            RunOutcome::Reverted => require(!fenced, "the source does not serve"),
+            RunOutcome::Failed => {
+                require(!fenced || self.activated.is_some(), "neither side serves")
+            }
+        }
+    }
+
+    /// Whether the state of things allows `action`.
+    fn may(&self, action: &Action) -> Result<(), String> {
+        match action {
+            Action::Preflight => require(!self.may_be_fenced(), "the source is fenced"),
+            Action::Snapshot { round } => self.may_snapshot(*round),
+            Action::AwaitSnapshots { round } => {
+                let taken = self.round(*round).is_some_and(|r| !r.snapshots.is_empty());
+                require(taken, "the round has no snapshots")
+            }
+            Action::MeasureDelta { round } => self.complete(*round).map(drop),
+            Action::Share { round } | Action::Copy { round } => self.complete(*round).map(drop),
+            Action::AwaitCopies { round } => {
+                let begun = self.round(*round).is_some_and(|r| !r.copies.is_empty());
+                require(begun, "the round has no copies")
+            }
+            Action::Gate { attempt } => self.may_gate(*attempt),
+            Action::Checkpoint { attempt } => self.gate_is_open(*attempt),
+            Action::Fence { epoch } => self.may_fence(*epoch),
+            Action::FreezeSnapshot { round, .. } => self.may_freeze(*round),
+            Action::CreateVolumes => self.may_restore(),
+            Action::AttachVolumes => {
+                require(!self.restored.is_empty(), "no volume is restored")
+            }
+            Action::BringUp => require(self.attached, "the volumes are not attached"),
+            Action::Prove => require(self.brought_up, "the target's database is not up"),
+            Action::Commit { epoch } => self.may_commit(*epoch),
+            Action::Activate { epoch } => {
+                let committed = self.committed() && self.epoch() == Some(*epoch);
+                require(committed, "the fence is not permanent: activation would make two writers")
+            }
+            Action::Compare => require(self.activated.is_some(), "the target does not serve yet"),
+            Action::Cleanup => {
+                let clean = self.verification.as_ref().is_some_and(|v| v.mismatches == 0);
+                require(clean, "the comparison has not shown both sides equal")
+            }
+            Action::TakeDown | Action::DeleteVolumes => self.may_go_back(),
+            Action::Unfence { epoch } => {
+                self.may_go_back()?;
+                let known = self.fence.as_ref().is_some_and(|fence| fence.epoch == *epoch);
+                require(known, "there is no fence of that number")
+            }
+        }
+    }
+
+    fn may_snapshot(&self, round: u32) -> Result<(), String> {
+        require(self.preflight.is_some(), "the preflight has not passed")?;
+        require(!self.may_be_fenced(), "the source is fenced: only a final snapshot counts now")?;
+        self.follows(round)
+    }
+
+    fn follows(&self, round: u32) -> Result<(), String> {
+        let next = self.next_index();
+        let redo = self.round(round).is_some_and(|r| r.completed.is_empty());
+        require(round == next || (redo && round + 1 == next), "rounds follow each other")?;
+        let Some(previous) = round.checked_sub(1) else { return Ok(()) };
+        self.complete(previous).map(drop)
+    }
+
+    fn complete(&self, round: u32) -> Result<&RoundProgress, String> {
+        let complete = self.round(round).filter(|r| !r.completed.is_empty());
+        complete.ok_or_else(|| format!("the snapshots of round {round} are not completed"))
+    }
+
+    fn may_gate(&self, attempt: u32) -> Result<(), String> {
+        require(!self.may_be_fenced(), "the source is fenced")?;
+        let next = u32::try_from(self.gates.len()).unwrap_or(u32::MAX).saturating_add(1);
+        require(attempt == next, &format!("the next gate is number {next}"))?;
+        let last = self.rounds.keys().next_back().copied();
+        last.map_or_else(|| Err("there is no base".to_owned()), |last| self.complete(last).map(drop))
+    }
+
+    fn gate_is_open(&self, attempt: u32) -> Result<(), String> {
+        require(!self.may_be_fenced(), "the source is fenced")?;
+        let open = self.gates.last().is_some_and(|g| g.attempt == attempt && g.refusals.is_empty());
+        require(open, "the last gate did not open")
+    }
+
+    fn may_fence(&self, epoch: u64) -> Result<(), String> {
+        let attempt = self.gates.last().map_or(0, |gate| gate.attempt);
+        let again = self.fence.as_ref().is_some_and(|fence| {
+            fence.epoch == epoch && fence.state == FenceState::Asked
+        });
+        if again {
+            return Ok(());
+        }
+        self.gate_is_open(attempt)?;
+        require(self.checkpoints.contains(&attempt), "no checkpoint was written after the gate")?;
+        require(self.epoch().is_none_or(|last| last < epoch), "the number of the fence must grow")
+    }
+
+    fn may_freeze(&self, round: u32) -> Result<(), String> {
+        require(self.leased(), "the source is not fenced")?;
+        require(self.way_back.is_none(), "the way back was taken")?;
+        self.follows(round)
+    }
+
+    fn may_restore(&self) -> Result<(), String> {
+        require(self.leased(), "the source is not fenced")?;
+        require(self.way_back.is_none(), "the way back was taken")?;
+        let last = self.final_round().ok_or("there is no final round")?;
+        let round = self.complete(last)?;
+        let arrived = round.copies.is_empty() || !round.copied.is_empty();
+        require(arrived, "the copies of the final round are not completed")
+    }
+
+    fn may_commit(&self, epoch: u64) -> Result<(), String> {
+        require(self.leased() && self.epoch() == Some(epoch), "the source is not fenced")?;
+        require(self.way_back.is_none(), "the way back was taken")?;
+        require(self.proof.is_some(), "the target has not proved what it holds")
+    }
+
+    fn may_go_back(&self) -> Result<(), String> {
+        require(!self.committed(), "the point of no return is passed")?;
+        let doubtful = "the answer to the commit is lost: the fence may be permanent";
+        require(!self.commit_in_doubt(), doubtful)?;
+        require(self.fence.is_some(), "nothing was fenced")
+    }
+
+    fn fits(&self, action: &Action, result: &StepResult) -> Result<(), String> {
+        use Action as A;
+        use StepResult as R;
+        let fits = match action {
+            A::Preflight => matches!(result, R::Done | R::Inspected { .. }),
+            A::Snapshot { .. } | A::Copy { .. } => {
+                matches!(result, R::Started { snapshots } if !snapshots.is_empty())
+            }
+            A::AwaitSnapshots { .. } | A::AwaitCopies { .. } => {
+                matches!(result, R::Completed { snapshots } if !snapshots.is_empty())
+            }
+            A::MeasureDelta { .. } => matches!(result, R::Deltas { .. }),
+            A::Gate { .. } => matches!(result, R::Gate { .. }),
+            A::Fence { .. } => matches!(result, R::Fenced { .. }),
+            A::FreezeSnapshot { .. } => {
+                matches!(result, R::Frozen { snapshots, .. } if !snapshots.is_empty())
+            }
+            A::CreateVolumes => matches!(result, R::Volumes { volumes } if !volumes.is_empty()),
+            A::Prove => matches!(result, R::Proved { .. }),
+            A::Commit { .. } => matches!(result, R::Committed { .. }),
+            A::Activate { .. } => matches!(result, R::Activated { .. }),
+            A::Compare => matches!(result, R::Compared { .. }),
+            A::Share { .. }
+            | A::Checkpoint { .. }
+            | A::AttachVolumes
+            | A::BringUp
+            | A::Cleanup
+            | A::TakeDown
+            | A::DeleteVolumes
+            | A::Unfence { .. } => matches!(result, R::Done),
+        };
+        require(fits, "the result is not one of this step")?;
+        self.proves(result)
+    }
+
+    /// A proof must be of the database that was fenced.
+    fn proves(&self, result: &StepResult) -> Result<(), String> {
+        let StepResult::Proved { system_identifier, .. } = result else { return Ok(()) };
+        let fenced = self.fence.as_ref().and_then(|fence| fence.facts.as_ref());
+        let same = fenced.is_some_and(|facts| facts.system_identifier == *system_identifier);
+        require(same, "the target holds another database than the one that was fenced")
+    }
+}
+
+fn require(holds: bool, otherwise: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise.to_owned()) }
+}
+
+fn name(event: &Event) -> String {
+    match event {
+        Event::Decided { action, .. } => format!("decided {}", action.step_id()),
+        Event::Started { action, attempt } => {
+            format!("started {} (attempt {attempt})", action.step_id())
+        }
+        Event::Finished { action, .. } => format!("finished {}", action.step_id()),
+        Event::Failed { action, .. } => format!("failed {}", action.step_id()),
+        Event::Waiting { .. } => "waiting".to_owned(),
+        Event::Operator { verb } => format!("operator {verb:?}").to_lowercase(),
+        Event::Closed { outcome, .. } => format!("closed {outcome:?}").to_lowercase(),
+    }
+}
