@@ -1,1 +1,5 @@
-fn main() {}
+//! The command line tool: parses, calls, exits.
+
+fn main() -> std::process::ExitCode {
+    snapmigrate::cli::main(std::env::args_os())
+}

@@ -1,0 +1,70 @@
+//! The command line: one command per file, each a straight line of load, call, save, view.
+//!
+//! This module alone prints, picks exit codes and reads user files. It must not decide anything
+//! about a migration: that is `models`.
+
+mod connection;
+mod error;
+mod files;
+mod policy;
+mod schema;
+mod ui;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use connection::ConnectionArgs;
+pub use error::{CliError, Exit, Kind};
+pub use ui::Ui;
+
+/// Moves a database on EBS volumes to another region or account with minutes of downtime.
+///
+/// Measures the write rate and the snapshot deltas, forecasts how a chain of incremental snapshots
+/// converges, plans the rounds, executes them and cuts over, or says why it cannot.
+#[derive(Debug, Parser)]
+#[command(name = "snapmigrate", version, propagate_version = true, after_help = EXIT_CODES)]
+struct Cli {
+    /// Show the result as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0  done
+  1  failed, also a mismatch
+  2  usage: arguments or a file that cannot be read as what it should be
+  3  the plan is infeasible, or a check refuses it
+  4  stopped safely, the source serves
+  5  waiting for the operator";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Policy(policy::Args),
+    Schema(schema::Args),
+}
+
+impl Command {
+    fn run(self, ui: &Ui) -> Result<Exit, CliError> {
+        match self {
+            Self::Policy(args) => policy::run(&args, ui),
+            Self::Schema(args) => schema::run(&args, ui),
+        }
+    }
+}
+
+/// Runs the tool with the arguments of the process, program name first.
+pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return ui::usage(&error),
+    };
+    let ui = Ui::new(cli.json);
+    match cli.command.run(&ui) {
+        Ok(exit) => exit.code(),
+        Err(error) => ui.failure(&error),
+    }
+}

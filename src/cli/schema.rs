@@ -1,0 +1,64 @@
+//! `schema`: the JSON Schema of every document the tool reads or writes.
+
+use schemars::schema_for;
+use serde_json::{Value, json};
+use snapmigrate_models::plan::Plan;
+use snapmigrate_models::policy::Policy;
+use snapmigrate_models::profile::Profile;
+use snapmigrate_models::report::{Report, Verification};
+
+use super::{CliError, Exit, Ui};
+
+/// Print the JSON Schema of a document.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Published: profile, policy, plan, report, verify
+
+Examples:
+  snapmigrate schema plan > plan.schema.json")]
+pub struct Args {
+    /// Document: profile, policy, plan, report, verify.
+    name: String,
+}
+
+const PUBLISHED: &str = "profile, policy, plan, report, verify";
+const LATER: [&str; 6] = [
+    "findings", "scenario", "status", "sync", "faults", "backtest",
+];
+
+pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
+    ui.json(&schema(&args.name)?)?;
+    Ok(Exit::Done)
+}
+
+fn schema(name: &str) -> Result<Value, CliError> {
+    let schema = match name {
+        "profile" => schema_for!(Profile).to_value(),
+        "policy" => schema_for!(Policy).to_value(),
+        "plan" => schema_for!(Plan).to_value(),
+        "report" => schema_for!(Report).to_value(),
+        "verify" => schema_for!(Verification).to_value(),
+        _ => return Err(unpublished(name)),
+    };
+    Ok(named(schema, name))
+}
+
+fn unpublished(name: &str) -> CliError {
+    let message = if LATER.contains(&name) {
+        format!("the schema of {name} is not published yet")
+    } else {
+        format!("there is no document {name:?}")
+    };
+    CliError::usage(message).hint(format!("published: {PUBLISHED}"))
+}
+
+/// Adds the format's name: `$id`, and the one value the field `format` may have.
+fn named(mut schema: Value, name: &str) -> Value {
+    let format = format!("snapmigrate.{name}/1");
+    if let Some(field) = schema.pointer_mut("/properties/format") {
+        *field = json!({ "const": format, "description": "Name and version of the format." });
+    }
+    if let Some(object) = schema.as_object_mut() {
+        object.insert("$id".to_owned(), json!(format));
+    }
+    schema
+}
