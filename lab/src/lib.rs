@@ -6,11 +6,14 @@ mod caller;
 mod clock;
 pub mod content;
 mod error;
+mod lab;
 pub mod scenario;
-pub mod workload;
 mod wire;
+pub mod workload;
+pub mod world;
 
 pub use caller::Caller;
 pub use clock::{LabClock, seconds, seconds_between};
 pub use error::{ApiError, LabError};
+pub use lab::{Lab, ServeOptions};
 pub use scenario::{Scenario, ScenarioError};

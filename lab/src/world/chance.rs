@@ -17,7 +17,10 @@ pub struct Chance {
 impl Chance {
     /// Chance that repeats with the seed.
     pub fn new(seed: u64) -> Chance {
-        Chance { seed, opened: BTreeMap::new() }
+        Chance {
+            seed,
+            opened: BTreeMap::new(),
+        }
     }
 
     /// The stream of an entity, the same at every call: for what is drawn once per entity.
@@ -50,7 +53,13 @@ mod tests {
         for _ in 0..10 {
             busy.next("vol-b");
         }
-        assert_eq!(quiet.next("vol-a").random::<u64>(), busy.next("vol-a").random::<u64>());
-        assert_ne!(quiet.next("vol-a").random::<u64>(), quiet.next("vol-b").random::<u64>());
+        assert_eq!(
+            quiet.next("vol-a").random::<u64>(),
+            busy.next("vol-a").random::<u64>()
+        );
+        assert_ne!(
+            quiet.next("vol-a").random::<u64>(),
+            quiet.next("vol-b").random::<u64>()
+        );
     }
 }

@@ -16,7 +16,11 @@ pub struct Ids {
 impl Ids {
     /// `salt` keeps two runs of a server over one directory apart; 0 in process.
     pub fn new(seed: u64, salt: i64) -> Ids {
-        Ids { seed, salt, made: BTreeMap::new() }
+        Ids {
+            seed,
+            salt,
+            made: BTreeMap::new(),
+        }
     }
 
     /// The next id of a kind, e.g. `snap-0…` for `snap`.
@@ -24,7 +28,11 @@ impl Ids {
         let number = self.made.entry(prefix).or_insert(0);
         *number += 1;
         let digest = Sha256::digest(format!("{}/{}/{prefix}/{number}", self.seed, self.salt));
-        let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let hex: String = digest
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         format!("{prefix}-0{hex}")
     }
 }

@@ -46,7 +46,10 @@ impl Limits {
     /// Full buckets of the committed sizes.
     pub fn new() -> Limits {
         let sizes = toml::from_str(LIMITS).expect("the committed limits.toml is well formed");
-        Limits { sizes, buckets: BTreeMap::new() }
+        Limits {
+            sizes,
+            buckets: BTreeMap::new(),
+        }
     }
 
     /// Takes one token for an EC2 action. `unfiltered` is a describe with no filter, ids or page size.
@@ -58,10 +61,17 @@ impl Limits {
         now: DateTime<Utc>,
     ) -> Result<(), ApiError> {
         let size = self.size(action, unfiltered);
-        let kind = if unfiltered { format!("{action}/unfiltered") } else { action.to_owned() };
+        let kind = if unfiltered {
+            format!("{action}/unfiltered")
+        } else {
+            action.to_owned()
+        };
         let key = (caller.account.clone(), caller.region.clone(), kind);
         let burst = f64::from(size.burst);
-        let bucket = self.buckets.entry(key).or_insert(Bucket { tokens: burst, at: now });
+        let bucket = self.buckets.entry(key).or_insert(Bucket {
+            tokens: burst,
+            at: now,
+        });
         let refill = seconds_between(bucket.at, now) * f64::from(size.per_second);
         bucket.tokens = (bucket.tokens + refill).min(burst);
         bucket.at = now;
@@ -104,7 +114,11 @@ mod tests {
 
     fn caller(account: &str) -> Caller {
         let text = str::to_owned;
-        Caller { account: text(account), region: text("us-east-1"), service: text("ec2") }
+        Caller {
+            account: text(account),
+            region: text("us-east-1"),
+            service: text("ec2"),
+        }
     }
 
     #[test]
@@ -121,8 +135,15 @@ mod tests {
     #[test]
     fn buckets_are_per_account_and_api() {
         let (mut limits, now) = (Limits::new(), DateTime::UNIX_EPOCH);
-        while limits.take(&caller("1"), "CopySnapshot", false, now).is_ok() {}
-        limits.take(&caller("2"), "CopySnapshot", false, now).expect("another account's bucket");
-        limits.take(&caller("1"), "CreateSnapshot", false, now).expect("another API's bucket");
+        while limits
+            .take(&caller("1"), "CopySnapshot", false, now)
+            .is_ok()
+        {}
+        limits
+            .take(&caller("2"), "CopySnapshot", false, now)
+            .expect("another account's bucket");
+        limits
+            .take(&caller("1"), "CreateSnapshot", false, now)
+            .expect("another API's bucket");
     }
 }

@@ -164,16 +164,27 @@ impl Snapshot {
                 message: Some("The snapshot was not completed within its timeout.".to_owned()),
             },
             Outcome::Receiving { .. } => pending(0),
-            Outcome::Work { from, ready, until, bend, .. } if at < *until => {
-                pending(percent(*from, *ready, at, *bend))
-            }
-            Outcome::Work { failure: Some(message), .. } => Status {
+            Outcome::Work {
+                from,
+                ready,
+                until,
+                bend,
+                ..
+            } if at < *until => pending(percent(*from, *ready, at, *bend)),
+            Outcome::Work {
+                failure: Some(message),
+                ..
+            } => Status {
                 state: State::Error,
                 percent: 0,
                 completed_at: None,
                 message: Some(message.clone()),
             },
-            Outcome::Work { until, failure: None, .. } => Status {
+            Outcome::Work {
+                until,
+                failure: None,
+                ..
+            } => Status {
                 state: State::Completed,
                 percent: 100,
                 completed_at: Some(*until),
@@ -216,7 +227,11 @@ impl Snapshot {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=99")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to 0..=99"
+)]
 fn percent(from: DateTime<Utc>, ready: DateTime<Utc>, at: DateTime<Utc>, bend: f64) -> u8 {
     let total = seconds_between(from, ready).max(1e-3);
     let share = (seconds_between(from, at) / total).clamp(0.0, 1.0);
@@ -235,6 +250,9 @@ mod tests {
         let ready = from + TimeDelta::seconds(100);
         assert_eq!(percent(from, ready, from, 1.0), 0);
         assert_eq!(percent(from, ready, from + TimeDelta::seconds(50), 1.0), 50);
-        assert_eq!(percent(from, ready, from + TimeDelta::seconds(500), 1.0), 99);
+        assert_eq!(
+            percent(from, ready, from + TimeDelta::seconds(500), 1.0),
+            99
+        );
     }
 }

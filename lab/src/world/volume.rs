@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 
 use crate::content::Content;
-use crate::workload::Workload;
 
 /// An attachment, whole or under way.
 #[derive(Debug, Clone)]
@@ -82,8 +81,6 @@ pub struct Volume {
     pub base: Option<String>,
     /// What it holds.
     pub content: Content,
-    /// The processes that write to it.
-    pub workload: Option<Workload>,
     /// When a snapshot of it was last requested.
     pub last_snapshot_request: Option<DateTime<Utc>>,
 }
@@ -94,7 +91,11 @@ impl Volume {
         if at < self.available_at {
             return "creating";
         }
-        match self.attachment.as_ref().and_then(|attachment| attachment.word(at)) {
+        match self
+            .attachment
+            .as_ref()
+            .and_then(|attachment| attachment.word(at))
+        {
             Some(_) => "in-use",
             None => "available",
         }
@@ -102,6 +103,8 @@ impl Volume {
 
     /// The attachment that is not over at `at`.
     pub fn attached(&self, at: DateTime<Utc>) -> Option<&Attachment> {
-        self.attachment.as_ref().filter(|attachment| attachment.word(at).is_some())
+        self.attachment
+            .as_ref()
+            .filter(|attachment| attachment.word(at).is_some())
     }
 }

@@ -1,0 +1,150 @@
+//! The lab as its users hold it: one world behind one clock, cheap to clone.
+//!
+//! It must not know any wire format or behaviour; it only lets time pass before anyone looks.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Utc};
+
+use crate::clock::LabClock;
+use crate::content::ImageStore;
+use crate::error::{ApiError, LabError};
+use crate::scenario::Scenario;
+use crate::world::{Ground, Settings, Storage, World};
+
+/// How to serve a lab.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// Where volumes and snapshots hold their bytes.
+    pub dir: PathBuf,
+    /// What exists at the start; nothing when absent.
+    pub scenario: Option<Scenario>,
+    /// Latency added to every request, in milliseconds.
+    pub latency_ms: u64,
+    /// Whether rates are limited.
+    pub quota: bool,
+    /// What the scenario's service times are divided by.
+    pub time_scale: f64,
+    /// The seed of all chance.
+    pub seed: u64,
+    /// Whether attached volumes get loop devices (needs root).
+    pub loop_devices: bool,
+}
+
+/// A simulated AWS. Clones share one world.
+#[derive(Debug, Clone)]
+pub struct Lab {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    clock: LabClock,
+    world: Mutex<World>,
+    notices: Vec<String>,
+}
+
+impl Lab {
+    /// A lab in process: traced volumes, on tokio's clock, which should be paused.
+    ///
+    /// # Errors
+    /// [`LabError::Content`] when a volume's content can't be made.
+    pub fn from_scenario(scenario: &Scenario, seed: u64) -> Result<Lab, LabError> {
+        let settings = Settings {
+            rates: true,
+            time_scale: 1.0,
+            latency_ms: None,
+            loop_devices: false,
+            any_instance: false,
+        };
+        let (start, storage) = (scenario.start, Storage::Traced);
+        let world = World::from_scenario(
+            scenario,
+            Ground {
+                start,
+                seed,
+                salt: 0,
+                settings,
+                storage,
+            },
+        )?;
+        Ok(Lab::new(LabClock::starting_at(start), world, Vec::new()))
+    }
+
+    /// A lab to serve: byte-holding volumes under a directory, at wall pace.
+    ///
+    /// # Errors
+    /// [`LabError`] when the directory or a volume's image can't be made.
+    pub fn open(options: &ServeOptions) -> Result<Lab, LabError> {
+        let store = ImageStore::open(&options.dir).map_err(|error| LabError::Content {
+            entity: options.dir.display().to_string(),
+            message: error.to_string(),
+        })?;
+        let clock = LabClock::wall();
+        let settings = Settings {
+            rates: options.quota,
+            time_scale: if options.time_scale > 0.0 {
+                options.time_scale
+            } else {
+                1.0
+            },
+            latency_ms: Some(options.latency_ms),
+            loop_devices: options.loop_devices,
+            any_instance: options.scenario.is_none(),
+        };
+        let notices = store.notice().into_iter().collect();
+        let ground = Ground {
+            start: clock.start(),
+            seed: options.seed,
+            salt: clock.start().timestamp_millis(),
+            settings,
+            storage: Storage::Images(store),
+        };
+        let world = match &options.scenario {
+            Some(scenario) => World::from_scenario(scenario, ground)?,
+            None => World::empty(ground),
+        };
+        Ok(Lab::new(clock, world, notices))
+    }
+
+    fn new(clock: LabClock, world: World, notices: Vec<String>) -> Lab {
+        Lab {
+            shared: Arc::new(Shared {
+                clock,
+                world: Mutex::new(world),
+                notices,
+            }),
+        }
+    }
+
+    /// The time in the lab.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.shared.clock.now()
+    }
+
+    /// The lab's clock.
+    pub fn clock(&self) -> &LabClock {
+        &self.shared.clock
+    }
+
+    /// What the operator should know about how this lab runs.
+    pub fn notices(&self) -> &[String] {
+        &self.shared.notices
+    }
+
+    /// The world, advanced to now. Never hold the guard across an await.
+    ///
+    /// # Errors
+    /// As [`World::advance`].
+    pub(crate) fn world(&self) -> Result<MutexGuard<'_, World>, ApiError> {
+        let now = self.now();
+        let mut world = self
+            .shared
+            .world
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        world.advance(now)?;
+        Ok(world)
+    }
+}

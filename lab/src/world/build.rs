@@ -1,0 +1,214 @@
+//! Building a world: empty, or as a scenario describes it. It must not know who runs it.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::clock::seconds;
+use crate::error::LabError;
+use crate::scenario::{Database, FaultSpec, Place, Scenario, Service, SnapshotSpec, VolumeSpec};
+
+use super::{
+    Attachment, Chance, Ids, Instance, Limits, Origin, Outcome, ROOT_DEVICE, Settings, Snapshot,
+    Storage, Volume, World,
+};
+
+/// Size of every root volume, in GiB.
+const ROOT_GIB: u64 = 8;
+/// What of it is written, in GiB.
+const ROOT_WRITTEN_GIB: f64 = 2.5;
+
+/// What a world is built with, beside its scenario.
+#[derive(Debug)]
+pub struct Ground {
+    /// When it begins.
+    pub start: DateTime<Utc>,
+    /// The seed of all chance.
+    pub seed: u64,
+    /// Keeps the ids of two runs apart; 0 in process.
+    pub salt: i64,
+    /// How it is run.
+    pub settings: Settings,
+    /// What volumes are made of.
+    pub storage: Storage,
+}
+
+impl World {
+    /// A world in which nothing exists and nothing waits.
+    pub fn empty(ground: Ground) -> World {
+        let database = Database::with(&toml::Table::new());
+        let database = database.expect("the committed database.toml is complete");
+        World::new(ground, Service::instant(), database, FaultSpec::default())
+    }
+
+    /// The world of a scenario at its start.
+    ///
+    /// # Errors
+    /// [`LabError::Content`] when a volume's content can't be made.
+    pub fn from_scenario(scenario: &Scenario, ground: Ground) -> Result<World, LabError> {
+        let (service, database) = (scenario.service.clone(), scenario.database.clone());
+        let mut world = World::new(ground, service, database, scenario.faults);
+        for place in [&scenario.source, &scenario.target] {
+            world.add_instance(place);
+            world.add_root(place)?;
+        }
+        for spec in &scenario.volumes {
+            world.add_volume(&scenario.source, spec)?;
+        }
+        Ok(world)
+    }
+
+    fn new(ground: Ground, service: Service, database: Database, faults: FaultSpec) -> World {
+        World {
+            now: ground.start,
+            start: ground.start,
+            service,
+            database,
+            faults,
+            settings: ground.settings,
+            storage: ground.storage,
+            instances: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            waiting: Vec::new(),
+            receiving: BTreeMap::new(),
+            comparisons: Default::default(),
+            parameters: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            volume_tokens: Default::default(),
+            snapshot_tokens: Default::default(),
+            limits: Limits::new(),
+            chance: Chance::new(ground.seed),
+            ids: Ids::new(ground.seed, ground.salt),
+        }
+    }
+
+    fn add_instance(&mut self, place: &Place) {
+        let instance = Instance {
+            id: place.instance.clone(),
+            owner: place.account.clone(),
+            region: place.region.clone(),
+            zone: place.zone.clone(),
+            instance_type: "r6i.4xlarge".to_owned(),
+            launch_time: self.start - TimeDelta::days(200),
+            tags: BTreeMap::new(),
+        };
+        self.instances.insert(instance.id.clone(), instance);
+    }
+
+    fn add_root(&mut self, place: &Place) -> Result<(), LabError> {
+        let spec = VolumeSpec {
+            id: self.ids.next("vol"),
+            device: ROOT_DEVICE.to_owned(),
+            size_gib: ROOT_GIB,
+            volume_type: "gp3".to_owned(),
+            written_gib: ROOT_WRITTEN_GIB,
+            kms_key: None,
+            iops: None,
+            throughput: None,
+            tags: BTreeMap::new(),
+            workload: Vec::new(),
+            snapshots: Vec::new(),
+        };
+        self.add_volume(place, &spec)
+    }
+
+    fn add_volume(&mut self, place: &Place, spec: &VolumeSpec) -> Result<(), LabError> {
+        let content = self
+            .storage
+            .volume(&spec.id, spec.size_gib, spec.written_gib);
+        let content = content.map_err(|error| bad_content(&spec.id, &error))?;
+        let long_ago = self.start - TimeDelta::days(200);
+        let volume = Volume {
+            id: spec.id.clone(),
+            owner: place.account.clone(),
+            region: place.region.clone(),
+            zone: place.zone.clone(),
+            size_gib: spec.size_gib,
+            volume_type: spec.volume_type.clone(),
+            iops: spec.iops.or((spec.volume_type == "gp3").then_some(3000)),
+            throughput: spec
+                .throughput
+                .or((spec.volume_type == "gp3").then_some(125)),
+            kms_key: spec.kms_key.clone(),
+            snapshot_id: String::new(),
+            tags: spec.tags.clone(),
+            create_time: long_ago,
+            visible_at: long_ago,
+            available_at: long_ago,
+            initialized_at: long_ago,
+            initialization_rate: None,
+            attachment: Some(long_attached(place, spec, long_ago)),
+            family: format!("family/{}", spec.id),
+            base: None,
+            content,
+            last_snapshot_request: None,
+        };
+        self.volumes.insert(volume.id.clone(), volume);
+        let mut snapshots = spec.snapshots.clone();
+        snapshots.sort_by(|one, other| other.age_hours.total_cmp(&one.age_hours));
+        snapshots
+            .iter()
+            .try_for_each(|snapshot| self.add_snapshot(spec, snapshot))
+    }
+
+    fn add_snapshot(&mut self, spec: &VolumeSpec, past: &SnapshotSpec) -> Result<(), LabError> {
+        let id = self.ids.next("snap");
+        let volume = &self.volumes[&spec.id];
+        let fail = |error| bad_content(&id, &error);
+        let content = volume.content.freeze_clone(&id).map_err(fail)?;
+        let full_bytes = content.written_blocks().map_err(fail)?.bytes();
+        let from = self.start - seconds(past.age_hours * 3600.0);
+        let until = from + seconds(past.duration_seconds);
+        let incremental = self.previous_snapshot(volume).is_some();
+        let snapshot = Snapshot {
+            id: id.clone(),
+            owner: volume.owner.clone(),
+            region: volume.region.clone(),
+            volume_id: volume.id.clone(),
+            volume_size_gib: volume.size_gib,
+            description: String::new(),
+            tags: past.tags.clone(),
+            kms_key: volume.kms_key.clone(),
+            start_time: from,
+            visible_at: from,
+            family: volume.family.clone(),
+            origin: Origin::Volume,
+            outcome: Outcome::Work {
+                from,
+                ready: until,
+                until,
+                bend: 1.0,
+                failure: None,
+            },
+            content: Some(content),
+            full_bytes,
+            delta_bytes: 0,
+            incremental,
+            permissions: Default::default(),
+            promised_minutes: None,
+            deleted_at: None,
+        };
+        self.snapshots.insert(id, snapshot);
+        Ok(())
+    }
+}
+
+fn long_attached(place: &Place, spec: &VolumeSpec, since: DateTime<Utc>) -> Attachment {
+    Attachment {
+        instance: place.instance.clone(),
+        device: spec.device.clone(),
+        attach_time: since,
+        attached_at: since,
+        detached_at: None,
+        delete_on_termination: spec.device == ROOT_DEVICE,
+        loop_device: None,
+    }
+}
+
+fn bad_content(entity: &str, error: &dyn std::fmt::Display) -> LabError {
+    LabError::Content {
+        entity: entity.to_owned(),
+        message: error.to_string(),
+    }
+}

@@ -1,0 +1,34 @@
+//! Loop devices over volume images, so that an attached volume appears as a block device, as on EC2.
+//! It must not know what is on them. Only a server run by root with loop devices on comes here.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::error::ApiError;
+
+/// Attaches an image file to a free loop device; returns the device.
+pub(super) fn attach(image: &Path) -> Result<PathBuf, ApiError> {
+    let mut command = Command::new("losetup");
+    command.args(["--direct-io=on", "-f", "--show"]).arg(image);
+    Ok(PathBuf::from(run(command)?.trim()))
+}
+
+/// Detaches a loop device.
+pub(super) fn detach(device: &Path) -> Result<(), ApiError> {
+    let mut command = Command::new("losetup");
+    command.arg("-d").arg(device);
+    run(command).map(|_| ())
+}
+
+fn run(mut command: Command) -> Result<String, ApiError> {
+    let failed = |what: String| ApiError::internal(format!("losetup failed: {what}"));
+    let output = command
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
+    if !output.status.success() {
+        return Err(failed(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

@@ -1,0 +1,64 @@
+//! What CloudWatch knows of a volume: sums per minute, while it is attached and once they are there.
+//! It must not know queries, periods or any wire format.
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+
+use crate::caller::Caller;
+
+use super::World;
+
+/// The AWS/EBS metrics that the lab keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metric {
+    /// Bytes written.
+    VolumeWriteBytes,
+    /// Write operations completed.
+    VolumeWriteOps,
+}
+
+/// One minute's sum.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MetricPoint {
+    /// The minute's start.
+    pub at: DateTime<Utc>,
+    /// The sum over the minute.
+    pub sum: f64,
+}
+
+impl World {
+    /// A volume's sums for the whole minutes in `from..to`; empty for a volume that the caller does not
+    /// own, and for minutes that CloudWatch does not have yet.
+    pub fn metric_minutes(
+        &mut self,
+        caller: &Caller,
+        volume: &str,
+        metric: Metric,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> Vec<MetricPoint> {
+        if self.own_volume(caller, volume).is_err() {
+            return Vec::new();
+        }
+        let delay = self.takes(
+            &format!("metric/{volume}"),
+            self.service.metric_delay_seconds,
+        );
+        let known = (self.now - delay).min(to);
+        let (first, end) = (floor_minute(from), floor_minute(known));
+        self.minute_sums(volume, metric, first, end)
+    }
+
+    fn minute_sums(
+        &self,
+        _volume: &str,
+        _metric: Metric,
+        _first: DateTime<Utc>,
+        _end: DateTime<Utc>,
+    ) -> Vec<MetricPoint> {
+        Vec::new()
+    }
+}
+
+fn floor_minute(at: DateTime<Utc>) -> DateTime<Utc> {
+    at.duration_trunc(TimeDelta::minutes(1)).unwrap_or(at)
+}
