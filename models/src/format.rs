@@ -35,7 +35,10 @@ pub trait Document: Serialize + DeserializeOwned {
     /// # Errors
     /// [`FormatError`] when the text is no JSON, names another format, or lacks a field.
     fn from_json(text: &str) -> Result<Self, FormatError> {
-        let malformed = |source| FormatError::Malformed { expected: Self::FORMAT, source };
+        let malformed = |source| FormatError::Malformed {
+            expected: Self::FORMAT,
+            source,
+        };
         let value: serde_json::Value = serde_json::from_str(text).map_err(malformed)?;
         match value.get("format").and_then(|format| format.as_str()) {
             Some(format) if format == Self::FORMAT => {

@@ -8,15 +8,17 @@
 //! compared. This crate must not know AWS, files, terminals, a clock or a source of chance: `now`
 //! and seeds are arguments.
 
+pub mod decide;
+pub mod evidence;
+pub mod forecast;
 pub mod format;
 pub mod ids;
 pub mod inventory;
 pub mod observation;
 pub mod plan;
-pub mod progress;
 pub mod policy;
 pub mod profile;
+pub mod progress;
 pub mod report;
 pub mod step;
 pub mod units;
-pub mod forecast;

@@ -63,13 +63,19 @@ impl Plan {
     /// SHA-256 of the plan with an empty digest.
     #[must_use]
     pub fn computed_digest(&self) -> String {
-        digest_of(&Self { digest: String::new(), ..self.clone() })
+        digest_of(&Self {
+            digest: String::new(),
+            ..self.clone()
+        })
     }
 
     /// The same plan carrying its digest.
     #[must_use]
     pub fn sealed(self) -> Self {
-        Self { digest: self.computed_digest(), ..self }
+        Self {
+            digest: self.computed_digest(),
+            ..self
+        }
     }
 }
 

@@ -361,7 +361,9 @@ impl Action {
             Self::Gate { attempt } => format!("gate.{attempt}"),
             Self::Checkpoint { attempt } => format!("checkpoint.{attempt}"),
             Self::Fence { epoch } => format!("fence.{epoch}"),
-            Self::FreezeSnapshot { round, attempt } => format!("r{round:02}.freeze-snapshot.{attempt}"),
+            Self::FreezeSnapshot { round, attempt } => {
+                format!("r{round:02}.freeze-snapshot.{attempt}")
+            }
             Self::CreateVolumes => "create-volumes".into(),
             Self::AttachVolumes => "attach-volumes".into(),
             Self::BringUp => "bring-up".into(),

@@ -49,21 +49,48 @@ impl Quantiles {
     /// A quantity known exactly.
     #[must_use]
     pub const fn exact(value: f64) -> Self {
-        Self { p50: value, p90: value, p99: value }
+        Self {
+            p50: value,
+            p90: value,
+            p99: value,
+        }
     }
 
     /// Quantiles of `draws` by the nearest-rank rule; sorts the slice. All zero when it is empty.
     #[must_use]
     pub fn of(draws: &mut [f64]) -> Self {
         draws.sort_by(f64::total_cmp);
-        let at = |level: f64| draws.get(nearest_rank(level, draws.len())).copied().unwrap_or(0.0);
-        Self { p50: at(0.5), p90: at(0.9), p99: at(0.99) }
+        let at = |level: f64| {
+            draws
+                .get(nearest_rank(level, draws.len()))
+                .copied()
+                .unwrap_or(0.0)
+        };
+        Self {
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+        }
+    }
+
+    /// The smallest stated quantile whose level is at least `confidence`; beyond 0.99 the p99.
+    #[must_use]
+    pub fn at_confidence(&self, confidence: f64) -> f64 {
+        match confidence {
+            level if level <= 0.5 => self.p50,
+            level if level <= 0.9 => self.p90,
+            _ => self.p99,
+        }
     }
 
     /// The same quantities in another unit.
     #[must_use]
     pub fn scaled(self, factor: f64) -> Self {
-        Self { p50: self.p50 * factor, p90: self.p90 * factor, p99: self.p99 * factor }
+        Self {
+            p50: self.p50 * factor,
+            p90: self.p90 * factor,
+            p99: self.p99 * factor,
+        }
     }
 }
 
@@ -92,7 +119,14 @@ mod tests {
     #[test]
     fn quantiles_follow_the_nearest_rank() {
         let mut draws: Vec<f64> = (1..=100).rev().map(f64::from).collect();
-        assert_eq!(Quantiles::of(&mut draws), Quantiles { p50: 50.0, p90: 90.0, p99: 99.0 });
+        assert_eq!(
+            Quantiles::of(&mut draws),
+            Quantiles {
+                p50: 50.0,
+                p90: 90.0,
+                p99: 99.0
+            }
+        );
         assert_eq!(Quantiles::of(&mut []), Quantiles::exact(0.0));
     }
 }

@@ -20,12 +20,20 @@ impl Progress {
             Event::Decided { action, reason } => self.decided(action, reason),
             Event::Started { action, attempt } => self.started(at, action, *attempt),
             Event::Finished { action, result } => self.finished(at, action, result),
-            Event::Failed { action, class, message } => self.failed(at, action, *class, message),
+            Event::Failed {
+                action,
+                class,
+                message,
+            } => self.failed(at, action, *class, message),
             Event::Waiting { until, reason } => self.waiting = Some((*until, reason.clone())),
             Event::Operator { verb } => self.ordered(at, *verb),
             Event::Closed { outcome, reason } => {
                 self.waiting = None;
-                self.closed = Some(Closed { outcome: *outcome, reason: reason.clone(), at });
+                self.closed = Some(Closed {
+                    outcome: *outcome,
+                    reason: reason.clone(),
+                    at,
+                });
             }
         }
         Ok(())
@@ -34,7 +42,10 @@ impl Progress {
     fn decided(&mut self, action: &Action, reason: &str) {
         self.waiting = None;
         self.decided = Some((action.clone(), reason.to_owned()));
-        let back = matches!(action, Action::TakeDown | Action::DeleteVolumes | Action::Unfence { .. });
+        let back = matches!(
+            action,
+            Action::TakeDown | Action::DeleteVolumes | Action::Unfence { .. }
+        );
         if back && self.way_back.is_none() {
             self.way_back = Some(reason.to_owned());
         }
@@ -42,7 +53,11 @@ impl Progress {
 
     fn started(&mut self, at: Timestamp, action: &Action, attempt: u32) {
         self.attempts.insert(action.step_id(), attempt);
-        self.running = Some(Running { action: action.clone(), attempt, started_at: at });
+        self.running = Some(Running {
+            action: action.clone(),
+            attempt,
+            started_at: at,
+        });
         match action {
             Action::Snapshot { round } => self.begin_round(at, *round, false),
             Action::FreezeSnapshot { round, .. } => self.begin_round(at, *round, true),
@@ -72,7 +87,8 @@ impl Progress {
             ..RoundProgress::default()
         };
         // A new set is waited for afresh.
-        self.failing.remove(&Action::AwaitSnapshots { round: index }.step_id());
+        self.failing
+            .remove(&Action::AwaitSnapshots { round: index }.step_id());
     }
 
     fn failed(&mut self, at: Timestamp, action: &Action, class: FailureClass, message: &str) {
@@ -80,7 +96,13 @@ impl Progress {
         let step = action.step_id();
         let count = self.failing.get(&step).map_or(0, |failing| failing.count) + 1;
         let message = message.to_owned();
-        let failing = Failing { action: action.clone(), class, message, count, at };
+        let failing = Failing {
+            action: action.clone(),
+            class,
+            message,
+            count,
+            at,
+        };
         self.failing.insert(step, failing);
     }
 
@@ -90,7 +112,9 @@ impl Progress {
         match verb {
             Verb::Resume => {
                 self.closed = None;
-                self.failing.values_mut().for_each(|failing| failing.count = 0);
+                self.failing
+                    .values_mut()
+                    .for_each(|failing| failing.count = 0);
             }
             Verb::Postpone => (orders.postponed, orders.cutover) = (true, false),
             Verb::Cutover => (orders.postponed, orders.cutover) = (false, true),
@@ -119,7 +143,10 @@ impl Progress {
             Action::Unfence { .. } => self.set_fence(|fence| fence.state = FenceState::Released),
             _ => self.finished_cutover(result),
         }
-        if matches!(action, Action::TakeDown | Action::DeleteVolumes | Action::Unfence { .. }) {
+        if matches!(
+            action,
+            Action::TakeDown | Action::DeleteVolumes | Action::Unfence { .. }
+        ) {
             self.undone.push(action.step_id());
         }
     }
@@ -141,18 +168,32 @@ impl Progress {
                     round.discarded_copies += 1;
                 }
                 round.copies.clone_from(snapshots);
-                self.failing.remove(&Action::AwaitCopies { round: index }.step_id());
+                self.failing
+                    .remove(&Action::AwaitCopies { round: index }.step_id());
             }
             (Action::AwaitCopies { .. }, StepResult::Completed { snapshots }) => {
                 round.copied.clone_from(snapshots);
             }
-            (_, StepResult::Frozen { frozen_at, answered_at, thawed_at, snapshots }) => {
+            (
+                _,
+                StepResult::Frozen {
+                    frozen_at,
+                    answered_at,
+                    thawed_at,
+                    snapshots,
+                },
+            ) => {
                 round.snapshots.clone_from(snapshots);
                 let (frozen_at, answered_at, thawed_at) = (*frozen_at, *answered_at, *thawed_at);
                 self.set_fence(|fence| {
-                    fence.freeze = Some(Freeze { frozen_at, answered_at, thawed_at });
+                    fence.freeze = Some(Freeze {
+                        frozen_at,
+                        answered_at,
+                        thawed_at,
+                    });
                 });
-                self.failing.retain(|_, f| !matches!(f.action, Action::FreezeSnapshot { .. }));
+                self.failing
+                    .retain(|_, f| !matches!(f.action, Action::FreezeSnapshot { .. }));
             }
             _ => {}
         }
@@ -160,7 +201,11 @@ impl Progress {
 
     fn passed_gate(&mut self, at: Timestamp, attempt: u32, result: &StepResult) {
         let StepResult::Gate {
-            write_bytes_per_second, write_ops_per_second, refusals, forecast, ..
+            write_bytes_per_second,
+            write_ops_per_second,
+            refusals,
+            forecast,
+            ..
         } = result
         else {
             return;
@@ -178,7 +223,13 @@ impl Progress {
 
     fn finished_cutover(&mut self, result: &StepResult) {
         match result {
-            StepResult::Fenced { fenced_at, last_source_write, lsn, system_identifier, timeline } => {
+            StepResult::Fenced {
+                fenced_at,
+                last_source_write,
+                lsn,
+                system_identifier,
+                timeline,
+            } => {
                 let facts = FenceFacts {
                     fenced_at: *fenced_at,
                     last_source_write: *last_source_write,
@@ -191,7 +242,11 @@ impl Progress {
                 });
             }
             StepResult::Volumes { volumes } => self.restored.clone_from(volumes),
-            StepResult::Proved { replay_lsn, system_identifier, timeline } => {
+            StepResult::Proved {
+                replay_lsn,
+                system_identifier,
+                timeline,
+            } => {
                 self.proof = Some(Proved {
                     replay_lsn: replay_lsn.clone(),
                     system_identifier: system_identifier.clone(),
@@ -201,7 +256,11 @@ impl Progress {
             StepResult::Committed { committed_at } => self.set_fence(|fence| {
                 (fence.state, fence.committed_at) = (FenceState::Permanent, Some(*committed_at));
             }),
-            StepResult::Activated { activated_at, first_target_write, timeline } => {
+            StepResult::Activated {
+                activated_at,
+                first_target_write,
+                timeline,
+            } => {
                 self.activated = Some(Activated {
                     activated_at: *activated_at,
                     first_target_write: *first_target_write,
@@ -224,7 +283,10 @@ impl Progress {
 
 fn preflight(result: &StepResult) -> Preflight {
     match result {
-        StepResult::Inspected { mounts, system_identifier } => Preflight {
+        StepResult::Inspected {
+            mounts,
+            system_identifier,
+        } => Preflight {
             mounts: mounts.clone(),
             system_identifier: Some(system_identifier.clone()),
         },

@@ -5,6 +5,7 @@
 //! what should come next is decided in [`crate::decide`].
 
 mod apply;
+mod evidence;
 mod queries;
 mod rules;
 

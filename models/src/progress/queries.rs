@@ -22,7 +22,10 @@ impl Progress {
     /// Index of the round taken behind the fence.
     #[must_use]
     pub fn final_round(&self) -> Option<u32> {
-        self.rounds.iter().find(|(_, round)| round.is_final).map(|(index, _)| *index)
+        self.rounds
+            .iter()
+            .find(|(_, round)| round.is_final)
+            .map(|(index, _)| *index)
     }
 
     /// Attempts of a step that were started.
@@ -46,27 +49,38 @@ impl Progress {
     /// The source is known to be fenced under a lease.
     #[must_use]
     pub fn leased(&self) -> bool {
-        self.fence.as_ref().is_some_and(|fence| fence.state == FenceState::Leased)
+        self.fence
+            .as_ref()
+            .is_some_and(|fence| fence.state == FenceState::Leased)
     }
 
     /// The source is fenced, or may be because an answer is missing.
     #[must_use]
     pub fn may_be_fenced(&self) -> bool {
-        self.fence.as_ref().is_some_and(|fence| fence.state != FenceState::Released)
+        self.fence
+            .as_ref()
+            .is_some_and(|fence| fence.state != FenceState::Released)
     }
 
     /// The point of no return is passed.
     #[must_use]
     pub fn committed(&self) -> bool {
-        self.fence.as_ref().is_some_and(|fence| fence.state == FenceState::Permanent)
+        self.fence
+            .as_ref()
+            .is_some_and(|fence| fence.state == FenceState::Permanent)
     }
 
     /// The commit was sent and its last answer is missing: the fence may be permanent.
     #[must_use]
     pub fn commit_in_doubt(&self) -> bool {
-        let Some(epoch) = self.epoch() else { return false };
+        let Some(epoch) = self.epoch() else {
+            return false;
+        };
         let commit = Action::Commit { epoch };
-        let asked = self.running.as_ref().is_some_and(|running| running.action == commit);
+        let asked = self
+            .running
+            .as_ref()
+            .is_some_and(|running| running.action == commit);
         let lost = self.failing.get(&commit.step_id()).is_some_and(|failing| {
             matches!(
                 failing.class,
@@ -94,7 +108,9 @@ impl Progress {
     pub fn superfluous(&self) -> Vec<(SnapshotId, Option<SnapshotId>)> {
         let keep_from = self.rounds.len().saturating_sub(2);
         let old = self.rounds.values().take(keep_from);
-        old.flat_map(RoundProgress::members).map(|(_, snapshot, copy)| (snapshot, copy)).collect()
+        old.flat_map(RoundProgress::members)
+            .map(|(_, snapshot, copy)| (snapshot, copy))
+            .collect()
     }
 }
 
@@ -103,7 +119,10 @@ impl RoundProgress {
     #[must_use]
     pub fn members(&self) -> Vec<(VolumeId, SnapshotId, Option<SnapshotId>)> {
         let copy = |volume: &VolumeId| {
-            self.copies.iter().find(|c| c.volume == *volume).map(|c| c.snapshot.clone())
+            self.copies
+                .iter()
+                .find(|c| c.volume == *volume)
+                .map(|c| c.snapshot.clone())
         };
         let member =
             |m: &crate::step::MadeSnapshot| (m.volume.clone(), m.snapshot.clone(), copy(&m.volume));
@@ -115,6 +134,12 @@ impl RoundProgress {
     pub fn delta_bytes(&self) -> Option<u64> {
         let deltas = self.deltas.as_ref()?;
         Some(Blocks(deltas.iter().map(|delta| delta.changed_blocks).sum()).bytes())
+    }
+
+    /// The instant the set holds, once it was taken.
+    #[must_use]
+    pub fn point_in_time(&self) -> Option<crate::units::Timestamp> {
+        self.snapshots.iter().map(|s| s.started_at).min()
     }
 
     /// From the first point in time until the whole set was completed, in seconds.
@@ -130,7 +155,11 @@ impl RoundProgress {
     pub fn transfer_seconds(&self) -> Option<f64> {
         let from = self.completed.iter().map(|s| s.completed_at).max()?;
         let copied = self.copied.iter().map(|s| s.completed_at).max();
-        let to = if self.copies.is_empty() { self.shared_at } else { copied }?;
+        let to = if self.copies.is_empty() {
+            self.shared_at
+        } else {
+            copied
+        }?;
         Some((to - from).as_seconds_f64().max(0.0))
     }
 }

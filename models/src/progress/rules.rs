@@ -18,18 +18,24 @@ impl Progress {
             _ if self.closed.is_some() => Err("the migration is closed".to_owned()),
             Event::Decided { action, .. } => self.idle().and_then(|()| self.may(action)),
             Event::Started { action, attempt } => self.may_start(action, *attempt),
-            Event::Finished { action, result } => {
-                self.is_running(action).and_then(|()| self.fits(action, result))
-            }
+            Event::Finished { action, result } => self
+                .is_running(action)
+                .and_then(|()| self.fits(action, result)),
             Event::Failed { action, .. } => self.is_running(action),
             Event::Waiting { .. } => self.idle(),
             Event::Closed { outcome, .. } => self.idle().and_then(|()| self.may_close(*outcome)),
         };
-        verdict.map_err(|reason| Refused { event: name(event), reason })
+        verdict.map_err(|reason| Refused {
+            event: name(event),
+            reason,
+        })
     }
 
     fn idle(&self) -> Result<(), String> {
-        let running = self.running.as_ref().map(|running| running.action.step_id());
+        let running = self
+            .running
+            .as_ref()
+            .map(|running| running.action.step_id());
         running.map_or(Ok(()), |step| Err(format!("{step} has no answer yet")))
     }
 
@@ -43,10 +49,16 @@ impl Progress {
 
     fn may_start(&self, action: &Action, attempt: u32) -> Result<(), String> {
         self.idle()?;
-        let decided = self.decided.as_ref().is_some_and(|(decided, _)| decided == action);
+        let decided = self
+            .decided
+            .as_ref()
+            .is_some_and(|(decided, _)| decided == action);
         require(decided, "it was not decided")?;
         let expected = self.attempts_of(action) + 1;
-        require(attempt == expected, &format!("the next attempt is number {expected}"))
+        require(
+            attempt == expected,
+            &format!("the next attempt is number {expected}"),
+        )
     }
 
     fn may_order(&self, verb: Verb) -> Result<(), String> {
@@ -64,9 +76,10 @@ impl Progress {
         let fenced = self.may_be_fenced();
         match outcome {
             RunOutcome::CutOver => require(self.activated.is_some(), "the target does not serve"),
-            RunOutcome::Copied => {
-                require(self.fence.is_none(), "a cutover was begun: end it or go back")
-            }
+            RunOutcome::Copied => require(
+                self.fence.is_none(),
+                "a cutover was begun: end it or go back",
+            ),
             RunOutcome::Aborted => {
                 require(!fenced && !self.committed(), "the source does not serve")
             }
@@ -97,25 +110,32 @@ impl Progress {
             Action::Fence { epoch } => self.may_fence(*epoch),
             Action::FreezeSnapshot { round, .. } => self.may_freeze(*round),
             Action::CreateVolumes => self.may_restore(),
-            Action::AttachVolumes => {
-                require(!self.restored.is_empty(), "no volume is restored")
-            }
+            Action::AttachVolumes => require(!self.restored.is_empty(), "no volume is restored"),
             Action::BringUp => require(self.attached, "the volumes are not attached"),
             Action::Prove => require(self.brought_up, "the target's database is not up"),
             Action::Commit { epoch } => self.may_commit(*epoch),
             Action::Activate { epoch } => {
                 let committed = self.committed() && self.epoch() == Some(*epoch);
-                require(committed, "the fence is not permanent: activation would make two writers")
+                require(
+                    committed,
+                    "the fence is not permanent: activation would make two writers",
+                )
             }
             Action::Compare => require(self.activated.is_some(), "the target does not serve yet"),
             Action::Cleanup => {
-                let clean = self.verification.as_ref().is_some_and(|v| v.mismatches == 0);
+                let clean = self
+                    .verification
+                    .as_ref()
+                    .is_some_and(|v| v.mismatches == 0);
                 require(clean, "the comparison has not shown both sides equal")
             }
             Action::TakeDown | Action::DeleteVolumes => self.may_go_back(),
             Action::Unfence { epoch } => {
                 self.may_go_back()?;
-                let known = self.fence.as_ref().is_some_and(|fence| fence.epoch == *epoch);
+                let known = self
+                    .fence
+                    .as_ref()
+                    .is_some_and(|fence| fence.epoch == *epoch);
                 require(known, "there is no fence of that number")
             }
         }
@@ -123,15 +143,23 @@ impl Progress {
 
     fn may_snapshot(&self, round: u32) -> Result<(), String> {
         require(self.preflight.is_some(), "the preflight has not passed")?;
-        require(!self.may_be_fenced(), "the source is fenced: only a final snapshot counts now")?;
+        require(
+            !self.may_be_fenced(),
+            "the source is fenced: only a final snapshot counts now",
+        )?;
         self.follows(round)
     }
 
     fn follows(&self, round: u32) -> Result<(), String> {
         let next = self.next_index();
         let redo = self.round(round).is_some_and(|r| r.completed.is_empty());
-        require(round == next || (redo && round + 1 == next), "rounds follow each other")?;
-        let Some(previous) = round.checked_sub(1) else { return Ok(()) };
+        require(
+            round == next || (redo && round + 1 == next),
+            "rounds follow each other",
+        )?;
+        let Some(previous) = round.checked_sub(1) else {
+            return Ok(());
+        };
         self.complete(previous).map(drop)
     }
 
@@ -142,29 +170,44 @@ impl Progress {
 
     fn may_gate(&self, attempt: u32) -> Result<(), String> {
         require(!self.may_be_fenced(), "the source is fenced")?;
-        let next = u32::try_from(self.gates.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let next = u32::try_from(self.gates.len())
+            .unwrap_or(u32::MAX)
+            .saturating_add(1);
         require(attempt == next, &format!("the next gate is number {next}"))?;
         let last = self.rounds.keys().next_back().copied();
-        last.map_or_else(|| Err("there is no base".to_owned()), |last| self.complete(last).map(drop))
+        last.map_or_else(
+            || Err("there is no base".to_owned()),
+            |last| self.complete(last).map(drop),
+        )
     }
 
     fn gate_is_open(&self, attempt: u32) -> Result<(), String> {
         require(!self.may_be_fenced(), "the source is fenced")?;
-        let open = self.gates.last().is_some_and(|g| g.attempt == attempt && g.refusals.is_empty());
+        let open = self
+            .gates
+            .last()
+            .is_some_and(|g| g.attempt == attempt && g.refusals.is_empty());
         require(open, "the last gate did not open")
     }
 
     fn may_fence(&self, epoch: u64) -> Result<(), String> {
         let attempt = self.gates.last().map_or(0, |gate| gate.attempt);
-        let again = self.fence.as_ref().is_some_and(|fence| {
-            fence.epoch == epoch && fence.state == FenceState::Asked
-        });
+        let again = self
+            .fence
+            .as_ref()
+            .is_some_and(|fence| fence.epoch == epoch && fence.state == FenceState::Asked);
         if again {
             return Ok(());
         }
         self.gate_is_open(attempt)?;
-        require(self.checkpoints.contains(&attempt), "no checkpoint was written after the gate")?;
-        require(self.epoch().is_none_or(|last| last < epoch), "the number of the fence must grow")
+        require(
+            self.checkpoints.contains(&attempt),
+            "no checkpoint was written after the gate",
+        )?;
+        require(
+            self.epoch().is_none_or(|last| last < epoch),
+            "the number of the fence must grow",
+        )
     }
 
     fn may_freeze(&self, round: u32) -> Result<(), String> {
@@ -183,9 +226,15 @@ impl Progress {
     }
 
     fn may_commit(&self, epoch: u64) -> Result<(), String> {
-        require(self.leased() && self.epoch() == Some(epoch), "the source is not fenced")?;
+        require(
+            self.leased() && self.epoch() == Some(epoch),
+            "the source is not fenced",
+        )?;
         require(self.way_back.is_none(), "the way back was taken")?;
-        require(self.proof.is_some(), "the target has not proved what it holds")
+        require(
+            self.proof.is_some(),
+            "the target has not proved what it holds",
+        )
     }
 
     fn may_go_back(&self) -> Result<(), String> {
@@ -232,15 +281,27 @@ impl Progress {
 
     /// A proof must be of the database that was fenced.
     fn proves(&self, result: &StepResult) -> Result<(), String> {
-        let StepResult::Proved { system_identifier, .. } = result else { return Ok(()) };
+        let StepResult::Proved {
+            system_identifier, ..
+        } = result
+        else {
+            return Ok(());
+        };
         let fenced = self.fence.as_ref().and_then(|fence| fence.facts.as_ref());
         let same = fenced.is_some_and(|facts| facts.system_identifier == *system_identifier);
-        require(same, "the target holds another database than the one that was fenced")
+        require(
+            same,
+            "the target holds another database than the one that was fenced",
+        )
     }
 }
 
 fn require(holds: bool, otherwise: &str) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(otherwise.to_owned()) }
+    if holds {
+        Ok(())
+    } else {
+        Err(otherwise.to_owned())
+    }
 }
 
 fn name(event: &Event) -> String {
