@@ -3,7 +3,7 @@
 //! It must not know any wire format or behaviour; it only lets time pass before anyone looks.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
@@ -53,6 +53,7 @@ impl Lab {
     pub fn from_scenario(scenario: &Scenario, seed: u64) -> Result<Lab, LabError> {
         let settings = Settings {
             rates: true,
+            snapshot_spacing: true,
             time_scale: 1.0,
             latency_ms: None,
             loop_devices: false,
@@ -84,6 +85,7 @@ impl Lab {
         let clock = LabClock::wall();
         let settings = Settings {
             rates: options.quota,
+            snapshot_spacing: options.quota || options.scenario.is_some(),
             time_scale: if options.time_scale > 0.0 {
                 options.time_scale
             } else {
@@ -133,11 +135,14 @@ impl Lab {
         &self.shared.notices
     }
 
-    /// The world, advanced to now. Never hold the guard across an await.
+    /// Does something with the world, advanced to now. Nothing may wait inside.
     ///
     /// # Errors
-    /// As [`World::advance`].
-    pub(crate) fn world(&self) -> Result<MutexGuard<'_, World>, ApiError> {
+    /// As [`World::advance`], and what `act` answers.
+    pub fn with_world<T>(
+        &self,
+        act: impl FnOnce(&mut World) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
         let now = self.now();
         let mut world = self
             .shared
@@ -145,6 +150,6 @@ impl Lab {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         world.advance(now)?;
-        Ok(world)
+        act(&mut world)
     }
 }

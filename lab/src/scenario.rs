@@ -7,7 +7,7 @@ mod check;
 mod dist;
 mod service;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -163,6 +163,8 @@ pub struct Scenario {
     pub policy: Table,
     /// How to measure, for the product.
     pub measure: Table,
+    /// Where relative paths in the scenario start: its file's directory.
+    pub base_dir: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -194,7 +196,11 @@ impl Scenario {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|source| ScenarioError::Read { path: name, source })?;
-        Scenario::parse(&text)
+        let mut scenario = Scenario::parse(&text)?;
+        if let Some(dir) = path.parent() {
+            scenario.base_dir = dir.to_owned();
+        }
+        Ok(scenario)
     }
 
     /// Reads and checks a scenario.
@@ -233,6 +239,7 @@ impl File {
             faults: self.faults,
             policy: self.policy,
             measure: self.measure,
+            base_dir: PathBuf::from("."),
         })
     }
 }

@@ -59,13 +59,15 @@ impl World {
     }
 
     fn new(ground: Ground, service: Service, database: Database, faults: FaultSpec) -> World {
+        let mut settings = ground.settings;
+        settings.rates &= service.throttle;
         World {
             now: ground.start,
             start: ground.start,
             service,
             database,
             faults,
-            settings: ground.settings,
+            settings,
             storage: ground.storage,
             instances: BTreeMap::new(),
             volumes: BTreeMap::new(),
@@ -74,7 +76,6 @@ impl World {
             receiving: BTreeMap::new(),
             comparisons: Default::default(),
             parameters: BTreeMap::new(),
-            roles: BTreeMap::new(),
             volume_tokens: Default::default(),
             snapshot_tokens: Default::default(),
             limits: Limits::new(),

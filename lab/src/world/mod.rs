@@ -2,7 +2,6 @@
 //!
 //! It must not know any wire format, nor read a clock: every verb is told the time by `advance`.
 
-mod admission;
 mod attach;
 mod build;
 mod chance;
@@ -19,7 +18,6 @@ mod loops;
 mod metrics;
 mod parameters;
 mod reception;
-mod roles;
 mod share;
 mod snapshot;
 mod snapshots;
@@ -38,7 +36,6 @@ use chrono::{DateTime, Utc};
 use crate::error::ApiError;
 use crate::scenario::{Database, FaultSpec, Service};
 
-pub use admission::Fate;
 pub use attach::AttachRequest;
 pub use build::Ground;
 pub use chance::Chance;
@@ -51,7 +48,6 @@ pub use limits::{Limits, request_limit_exceeded};
 pub use metrics::{Metric, MetricPoint};
 pub use parameters::Parameter;
 pub use reception::StartSnapshotRequest;
-pub use roles::RoleCredentials;
 pub use share::ShareRequest;
 pub use snapshot::{COPIED_VOLUME_ID, CopyRoute, Origin, Outcome, Snapshot, State, Status};
 pub use snapshots::{SetRequest, SnapshotRequest};
@@ -64,8 +60,10 @@ pub use zones::{REGIONS, Zone, zones_of};
 /// How this lab is run, beside what the scenario says.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Whether rates are limited: token buckets, the 15-second rule, EBS direct quotas.
+    /// Whether rates are limited: token buckets, EBS direct quotas.
     pub rates: bool,
+    /// Whether snapshots of a volume must be 15 seconds apart.
+    pub snapshot_spacing: bool,
     /// What service times are divided by (1 in process).
     pub time_scale: f64,
     /// Latency of every request in milliseconds, where the scenario does not draw it.
@@ -94,7 +92,6 @@ pub struct World {
     receiving: BTreeMap<String, reception::Reception>,
     comparisons: direct::Comparisons,
     parameters: BTreeMap<(String, String, String), Parameter>,
-    roles: BTreeMap<String, roles::Role>,
     volume_tokens: tokens::Tokens,
     snapshot_tokens: tokens::Tokens,
     limits: Limits,

@@ -175,7 +175,9 @@ impl World {
         let since = volume
             .last_snapshot_request
             .map(|last| seconds_between(last, self.now));
-        if self.settings.rates && since.is_some_and(|since| since < SECONDS_BETWEEN_SNAPSHOTS) {
+        if self.settings.snapshot_spacing
+            && since.is_some_and(|since| since < SECONDS_BETWEEN_SNAPSHOTS)
+        {
             return Err(ApiError::client(
                 "SnapshotCreationPerVolumeRateExceeded",
                 "The maximum per volume CreateSnapshot request rate has been exceeded. \
