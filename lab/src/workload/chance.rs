@@ -100,6 +100,17 @@ pub fn round(value: f64) -> u64 {
     value.round() as u64
 }
 
+/// The whole number below; 0 for negative numbers and not-a-number.
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast saturates, which is meant"
+)]
+pub fn floor(value: f64) -> u64 {
+    value as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
