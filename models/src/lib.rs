@@ -20,5 +20,6 @@ pub mod policy;
 pub mod profile;
 pub mod progress;
 pub mod report;
+pub mod status;
 pub mod step;
 pub mod units;

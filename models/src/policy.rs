@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{AccountId, InstanceId, Region, Zone};
 use crate::units::Timestamp;
 
+mod file;
+
+pub use file::{FORMAT, PolicyError};
+
 /// What the operator wants and allows, read from a TOML file and overridden by flags.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

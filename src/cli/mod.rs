@@ -7,6 +7,7 @@ mod connection;
 mod error;
 mod files;
 mod policy;
+mod runbook;
 mod schema;
 mod ui;
 
@@ -43,6 +44,7 @@ const EXIT_CODES: &str = "Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Runbook(runbook::Args),
     Policy(policy::Args),
     Schema(schema::Args),
 }
@@ -50,6 +52,7 @@ enum Command {
 impl Command {
     fn run(self, ui: &Ui) -> Result<Exit, CliError> {
         match self {
+            Self::Runbook(args) => runbook::run(&args, ui),
             Self::Policy(args) => policy::run(&args, ui),
             Self::Schema(args) => schema::run(&args, ui),
         }

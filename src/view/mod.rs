@@ -2,4 +2,19 @@
 //!
 //! Nothing here prints, reads a clock or decides anything.
 
+mod plan;
+mod profile;
+mod progress;
+mod report;
+mod runbook;
+mod status;
+mod table;
 pub mod units;
+mod words;
+
+pub use plan::plan;
+pub use profile::profile;
+pub use progress::line;
+pub use report::{report, verification};
+pub use runbook::{Runbook, runbook};
+pub use status::status;

@@ -1,0 +1,250 @@
+//! Where a migration stands, for people and for scripts: what runs, what is waited for, who serves.
+//!
+//! A view of [`Progress`] against its plan; decides nothing.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::format::Document;
+use crate::plan::{Forecast, Plan, RoundKind};
+use crate::progress::{FenceState, Progress, RoundProgress};
+use crate::report::{RunOutcome, Verification};
+use crate::step::{Action, round_kind};
+use crate::units::{Quantiles, Timestamp};
+
+/// What `status` shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Status {
+    /// `snapmigrate.status/1`.
+    pub format: String,
+    /// Name of the migration.
+    pub name: String,
+    /// Digest of the plan.
+    pub plan_digest: String,
+    /// When it was read.
+    pub at: Timestamp,
+    /// Time of the journal's last entry.
+    pub last_event_at: Option<Timestamp>,
+    /// Who serves.
+    pub serving: Serving,
+    /// How it ended, once it did.
+    pub outcome: Option<RunOutcome>,
+    /// Why it ended so.
+    pub reason: Option<String>,
+    /// The step that was started and has no answer yet.
+    pub running: Option<RunningStep>,
+    /// What is waited for.
+    pub waiting: Option<Wait>,
+    /// Last decision, with its reason.
+    pub decided: Option<String>,
+    /// Steps that failed and have not succeeded since.
+    pub failing: Vec<FailingStep>,
+    /// The chain so far.
+    pub rounds: Vec<StatusRound>,
+    /// Last passage of the gate.
+    pub gate: Option<GateStatus>,
+    /// The operator holds the cutover.
+    pub postponed: bool,
+    /// Result of the full comparison.
+    pub verification: Option<Verification>,
+}
+
+impl Document for Status {
+    const FORMAT: &'static str = "snapmigrate.status/1";
+}
+
+/// Who accepts writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Serving {
+    /// The source.
+    Source,
+    /// Nobody: the source is fenced, the target is not active yet.
+    Nobody,
+    /// An answer is missing: the source or nobody.
+    InDoubt,
+    /// The target.
+    Target,
+}
+
+/// A step that was started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunningStep {
+    /// Step.
+    pub action: Action,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// When it was started.
+    pub started_at: Timestamp,
+}
+
+/// What is waited for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Wait {
+    /// Until then at the latest.
+    pub until: Timestamp,
+    /// What for.
+    pub reason: String,
+}
+
+/// A step that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FailingStep {
+    /// Step.
+    pub action: Action,
+    /// What happened last.
+    pub message: String,
+    /// Failures in a row.
+    pub count: u32,
+    /// When it failed last.
+    pub at: Timestamp,
+}
+
+/// One link of the chain as far as it got.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StatusRound {
+    /// Position, the base is 0.
+    pub index: u32,
+    /// Kind.
+    pub kind: RoundKind,
+    /// How far it is.
+    pub stage: RoundStage,
+    /// When it was taken.
+    pub taken_at: Option<Timestamp>,
+    /// Changed bytes, all volumes.
+    pub delta_bytes: Option<u64>,
+    /// As planned, when the plan had this round.
+    pub predicted_delta_bytes: Option<Quantiles>,
+    /// Until the whole set was completed.
+    pub snapshot_seconds: Option<f64>,
+    /// From there until the data was in the target.
+    pub transfer_seconds: Option<f64>,
+}
+
+/// How far a round is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RoundStage {
+    /// The snapshots are asked for.
+    Asked,
+    /// The snapshots are pending.
+    Pending,
+    /// The snapshots are completed, the transfer has not begun.
+    Completed,
+    /// The copies are pending.
+    Copying,
+    /// The data is in the target.
+    Arrived,
+}
+
+/// The last passage of the gate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GateStatus {
+    /// When it was answered.
+    pub at: Timestamp,
+    /// Fresh write rate of the group.
+    pub write_bytes_per_second: f64,
+    /// What would make a cutover unsafe.
+    pub refusals: Vec<String>,
+    /// Forecast at that moment.
+    pub forecast: Forecast,
+}
+
+/// Where the migration of `plan` stands, read at `at`.
+#[must_use]
+pub fn status(plan: &Plan, progress: &Progress, at: Timestamp) -> Status {
+    Status {
+        format: Status::FORMAT.to_owned(),
+        name: plan.name.clone(),
+        plan_digest: plan.digest.clone(),
+        at,
+        last_event_at: progress.last_event_at,
+        serving: serving(progress),
+        outcome: progress.closed.as_ref().map(|closed| closed.outcome),
+        reason: progress.closed.as_ref().map(|closed| closed.reason.clone()),
+        running: running(progress),
+        waiting: progress.waiting.as_ref().map(|(until, reason)| Wait {
+            until: *until,
+            reason: reason.clone(),
+        }),
+        decided: progress.decided.as_ref().map(|(_, reason)| reason.clone()),
+        failing: failing(progress),
+        rounds: rounds(plan, progress),
+        gate: gate(progress),
+        postponed: progress.orders.postponed,
+        verification: progress.verification.clone(),
+    }
+}
+
+fn serving(progress: &Progress) -> Serving {
+    if progress.activated.is_some() {
+        return Serving::Target;
+    }
+    match progress.fence.as_ref().map(|fence| fence.state) {
+        None | Some(FenceState::Released) => Serving::Source,
+        Some(FenceState::Asked) => Serving::InDoubt,
+        Some(FenceState::Leased) if progress.commit_in_doubt() => Serving::InDoubt,
+        Some(FenceState::Leased | FenceState::Permanent) => Serving::Nobody,
+    }
+}
+
+fn running(progress: &Progress) -> Option<RunningStep> {
+    progress.running.as_ref().map(|step| RunningStep {
+        action: step.action.clone(),
+        attempt: step.attempt,
+        started_at: step.started_at,
+    })
+}
+
+fn failing(progress: &Progress) -> Vec<FailingStep> {
+    let step = |failing: &crate::progress::Failing| FailingStep {
+        action: failing.action.clone(),
+        message: failing.message.clone(),
+        count: failing.count,
+        at: failing.at,
+    };
+    progress.failing.values().map(step).collect()
+}
+
+fn rounds(plan: &Plan, progress: &Progress) -> Vec<StatusRound> {
+    let last = progress.final_round();
+    let round = |(index, round): (&u32, &RoundProgress)| StatusRound {
+        index: *index,
+        kind: round_kind(*index, last),
+        stage: stage(round),
+        taken_at: round.point_in_time(),
+        delta_bytes: round.delta_bytes(),
+        predicted_delta_bytes: plan
+            .rounds
+            .iter()
+            .find(|planned| planned.index == *index)
+            .map(|planned| planned.delta_bytes),
+        snapshot_seconds: round.snapshot_seconds(),
+        transfer_seconds: round.transfer_seconds(),
+    };
+    progress.rounds.iter().map(round).collect()
+}
+
+fn stage(round: &RoundProgress) -> RoundStage {
+    let arrived = if round.copies.is_empty() {
+        round.shared_at.is_some() && !round.completed.is_empty()
+    } else {
+        !round.copied.is_empty()
+    };
+    match round {
+        _ if arrived => RoundStage::Arrived,
+        round if !round.copies.is_empty() => RoundStage::Copying,
+        round if !round.completed.is_empty() => RoundStage::Completed,
+        round if !round.snapshots.is_empty() => RoundStage::Pending,
+        _ => RoundStage::Asked,
+    }
+}
+
+fn gate(progress: &Progress) -> Option<GateStatus> {
+    progress.gates.last().map(|gate| GateStatus {
+        at: gate.at,
+        write_bytes_per_second: gate.write_bytes_per_second,
+        refusals: gate.refusals.clone(),
+        forecast: gate.forecast.clone(),
+    })
+}

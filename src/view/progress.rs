@@ -1,0 +1,95 @@
+//! One line per journal entry, for a terminal that scrolls and for a log file.
+
+use snapmigrate_models::step::{Event, StepResult, Verb};
+use snapmigrate_models::units::{BLOCK_BYTES, Timestamp};
+
+use super::units::{duration, per_second, whole_bytes};
+use super::words;
+
+/// The line that announces an entry; nothing for entries that only matter to recovery.
+#[must_use]
+pub fn line(at: Timestamp, event: &Event) -> Option<String> {
+    let text = match event {
+        Event::Decided { reason, .. } => format!("decided: {reason}"),
+        Event::Started { action, attempt: 1 } => words::action(action),
+        Event::Started { action, attempt } => {
+            format!("{} (attempt {attempt})", words::action(action))
+        }
+        Event::Finished { action, result } => {
+            format!("done: {}{}", words::action(action), outcome(result))
+        }
+        Event::Failed {
+            action, message, ..
+        } => format!("FAILED: {}: {message}", words::action(action)),
+        Event::Waiting { until, reason } => {
+            format!(
+                "waiting until {} at the latest: {reason}",
+                until.format("%m-%d %H:%M:%SZ")
+            )
+        }
+        Event::Operator { verb } => format!("operator: {}", spoken(*verb)),
+        Event::Closed { outcome, reason } => format!("{}: {reason}", words::outcome(*outcome)),
+    };
+    Some(format!("{}  {text}", at.format("%m-%d %H:%M:%SZ")))
+}
+
+const fn spoken(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Resume => "resume",
+        Verb::Postpone => "postpone",
+        Verb::Cutover => "cutover",
+        Verb::Abort => "abort",
+        Verb::Revert => "revert",
+        Verb::Finalize => "finalize",
+    }
+}
+
+/// What is worth a number in the announcement of a step's end.
+fn outcome(result: &StepResult) -> String {
+    match result {
+        StepResult::Deltas { deltas } => {
+            let blocks: u64 = deltas.iter().map(|delta| delta.changed_blocks).sum();
+            format!(", {}", whole_bytes(blocks * BLOCK_BYTES))
+        }
+        StepResult::Gate {
+            write_bytes_per_second,
+            refusals,
+            forecast,
+            ..
+        } => {
+            let downtime = forecast.write_downtime_seconds;
+            format!(
+                ", write rate {}, write downtime {} .. {}{}",
+                per_second(*write_bytes_per_second),
+                duration(downtime.p50),
+                duration(downtime.p90),
+                refusals
+                    .iter()
+                    .fold(String::new(), |out, refusal| out + "; " + refusal)
+            )
+        }
+        StepResult::Frozen {
+            frozen_at,
+            thawed_at,
+            ..
+        } => {
+            format!(
+                ", frozen for {}",
+                duration((*thawed_at - *frozen_at).as_seconds_f64())
+            )
+        }
+        StepResult::Fenced { lsn, .. } => format!(", at {lsn}"),
+        StepResult::Proved { replay_lsn, .. } => format!(", replayed to {replay_lsn}"),
+        StepResult::Compared { verification } => format!(
+            ", {} blocks, {} mismatches",
+            verification.blocks_compared, verification.mismatches
+        ),
+        StepResult::Done
+        | StepResult::Inspected { .. }
+        | StepResult::Started { .. }
+        | StepResult::Completed { .. }
+        | StepResult::Volumes { .. }
+        | StepResult::Committed { .. }
+        | StepResult::Activated { .. } => String::new(),
+    }
+}

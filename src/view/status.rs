@@ -1,0 +1,155 @@
+//! Where a migration stands: who serves, what runs, what is waited for.
+
+use snapmigrate_models::status::{
+    FailingStep, GateStatus, RoundStage, Serving, Status, StatusRound,
+};
+
+use super::plan::{forecast, list, titled};
+use super::report::verification;
+use super::table::table;
+use super::units::{bytes, duration, per_second, time, whole_bytes};
+use super::words;
+
+/// The whole status as text.
+#[must_use]
+pub fn status(status: &Status) -> String {
+    let failing: Vec<String> = status.failing.iter().map(failed).collect();
+    let sections = [
+        head(status),
+        titled("Rounds", &rounds(&status.rounds)),
+        status.gate.as_ref().map_or_else(String::new, gate),
+        titled("Failing", &list(&failing)),
+        titled(
+            "Verification",
+            &status
+                .verification
+                .as_ref()
+                .map_or_else(String::new, verification),
+        ),
+    ];
+    sections
+        .into_iter()
+        .filter(|section| !section.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn head(status: &Status) -> String {
+    let mut lines = vec![format!("{}: {}", status.name, serving(status.serving))];
+    if let Some(outcome) = status.outcome {
+        lines.push(format!("  ended       {}", words::outcome(outcome)));
+    }
+    lines.extend(
+        status
+            .reason
+            .iter()
+            .map(|reason| format!("  because     {reason}")),
+    );
+    if let Some(step) = &status.running {
+        let since = duration((status.at - step.started_at).as_seconds_f64());
+        let attempt = if step.attempt > 1 {
+            format!(", attempt {}", step.attempt)
+        } else {
+            String::new()
+        };
+        lines.push(format!(
+            "  running     {} (for {since}{attempt})",
+            words::action(&step.action)
+        ));
+    }
+    if let Some(wait) = &status.waiting {
+        lines.push(format!(
+            "  waiting     until {} at the latest: {}",
+            time(wait.until),
+            wait.reason
+        ));
+    }
+    lines.extend(
+        status
+            .decided
+            .iter()
+            .map(|reason| format!("  decided     {reason}")),
+    );
+    if status.postponed {
+        lines.push(
+            "  postponed   the cutover is held: snapmigrate cutover JOURNAL lets it go".to_owned(),
+        );
+    }
+    let last = status
+        .last_event_at
+        .map_or_else(|| "never".to_owned(), time);
+    lines.push(format!("  last entry  {last}"));
+    lines.push(format!("  plan        {}", status.plan_digest));
+    lines.join("\n") + "\n"
+}
+
+const fn serving(serving: Serving) -> &'static str {
+    match serving {
+        Serving::Source => "the source serves",
+        Serving::Nobody => "NOBODY SERVES: the source is fenced, the target is not active yet",
+        Serving::InDoubt => "IN DOUBT: an answer of the source host is missing",
+        Serving::Target => "the target serves",
+    }
+}
+
+const fn stage(stage: RoundStage) -> &'static str {
+    match stage {
+        RoundStage::Asked => "asked",
+        RoundStage::Pending => "pending",
+        RoundStage::Completed => "completed",
+        RoundStage::Copying => "copying",
+        RoundStage::Arrived => "in the target",
+    }
+}
+
+fn rounds(rounds: &[StatusRound]) -> String {
+    if rounds.is_empty() {
+        return String::new();
+    }
+    let dash = || "-".to_owned();
+    let rows = rounds.iter().map(|round| {
+        vec![
+            round.index.to_string(),
+            words::kind(round.kind).to_owned(),
+            stage(round.stage).to_owned(),
+            round.taken_at.map_or_else(dash, time),
+            round
+                .predicted_delta_bytes
+                .map_or_else(dash, |delta| bytes(delta.p50)),
+            round.delta_bytes.map_or_else(dash, whole_bytes),
+            round.snapshot_seconds.map_or_else(dash, duration),
+            round.transfer_seconds.map_or_else(dash, duration),
+        ]
+    });
+    let header = [
+        "#",
+        "kind",
+        "stage",
+        "taken",
+        "delta predicted",
+        "delta",
+        "snapshot",
+        "transfer",
+    ];
+    table(&header, rows.collect(), &[0, 4, 5, 6, 7])
+}
+
+fn gate(gate: &GateStatus) -> String {
+    let rate = per_second(gate.write_bytes_per_second);
+    let refusals = list(&gate.refusals);
+    format!(
+        "Gate at {}, write rate {rate}\n{}{refusals}",
+        time(gate.at),
+        forecast(&gate.forecast)
+    )
+}
+
+fn failed(step: &FailingStep) -> String {
+    format!(
+        "{}: {} ({} times, last {})",
+        words::action(&step.action),
+        step.message,
+        step.count,
+        time(step.at)
+    )
+}

@@ -1,0 +1,79 @@
+//! One wording for each kind, used by every view.
+
+use snapmigrate_models::plan::{RoundKind, Verdict};
+use snapmigrate_models::policy::TransferPath;
+use snapmigrate_models::report::RunOutcome;
+use snapmigrate_models::step::Action;
+
+/// Name of a path as in files and flags.
+#[must_use]
+pub const fn path(path: TransferPath) -> &'static str {
+    match path {
+        TransferPath::Share => "share",
+        TransferPath::Copy => "copy",
+        TransferPath::Direct => "direct",
+        TransferPath::Clone => "clone",
+    }
+}
+
+/// Name of a round's kind.
+#[must_use]
+pub const fn kind(kind: RoundKind) -> &'static str {
+    match kind {
+        RoundKind::Base => "base",
+        RoundKind::Round => "round",
+        RoundKind::Final => "final",
+    }
+}
+
+/// The verdict in words.
+#[must_use]
+pub const fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Converges => "CONVERGES",
+        Verdict::ConvergesInWindow => "CONVERGES IN THE WINDOW",
+        Verdict::NeedsLowerWriteRate => "NEEDS A LOWER WRITE RATE",
+        Verdict::DoesNotConverge => "DOES NOT CONVERGE",
+    }
+}
+
+/// The outcome in words.
+#[must_use]
+pub const fn outcome(outcome: RunOutcome) -> &'static str {
+    match outcome {
+        RunOutcome::CutOver => "CUT OVER: the target serves",
+        RunOutcome::Copied => "COPIED: the chain is in the target, the source serves",
+        RunOutcome::Aborted => "STOPPED SAFELY: the source serves",
+        RunOutcome::Reverted => "REVERTED: the source serves again",
+        RunOutcome::Failed => "FAILED",
+    }
+}
+
+/// A step as an operator would say it.
+#[must_use]
+pub fn action(action: &Action) -> String {
+    match action {
+        Action::Preflight => "check accounts, hosts and lineage".to_owned(),
+        Action::Snapshot { round } => format!("round {round}: take the snapshots"),
+        Action::AwaitSnapshots { round } => format!("round {round}: wait for the snapshots"),
+        Action::MeasureDelta { round } => format!("round {round}: count the changed blocks"),
+        Action::Share { round } => format!("round {round}: share with the target account"),
+        Action::Copy { round } => format!("round {round}: start the copies"),
+        Action::AwaitCopies { round } => format!("round {round}: wait for the copies"),
+        Action::Gate { attempt } => format!("gate, attempt {attempt}"),
+        Action::Checkpoint { .. } => "checkpoint the database".to_owned(),
+        Action::Fence { epoch } => format!("fence the source (epoch {epoch})"),
+        Action::FreezeSnapshot { round, .. } => format!("round {round}: freeze, snapshot, thaw"),
+        Action::CreateVolumes => "create the target volumes".to_owned(),
+        Action::AttachVolumes => "attach the target volumes".to_owned(),
+        Action::BringUp => "start the database on the target as a standby".to_owned(),
+        Action::Prove => "prove that the target holds everything up to the fence".to_owned(),
+        Action::Commit { epoch } => format!("make the fence permanent (epoch {epoch})"),
+        Action::Activate { .. } => "promote the target".to_owned(),
+        Action::Compare => "compare the final snapshots block by block".to_owned(),
+        Action::Cleanup => "delete superfluous snapshots".to_owned(),
+        Action::TakeDown => "way back: stop the target's database".to_owned(),
+        Action::DeleteVolumes => "way back: delete the restored volumes".to_owned(),
+        Action::Unfence { epoch } => format!("way back: unfence the source (epoch {epoch})"),
+    }
+}
