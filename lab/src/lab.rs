@@ -5,12 +5,15 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use http::{Request, Response};
 
 use crate::clock::LabClock;
 use crate::content::ImageStore;
 use crate::error::{ApiError, LabError};
 use crate::scenario::Scenario;
+use crate::wire::{self, Calls, Memory};
 use crate::world::{Ground, Settings, Storage, World};
 
 /// How to serve a lab.
@@ -43,6 +46,7 @@ struct Shared {
     clock: LabClock,
     world: Mutex<World>,
     notices: Vec<String>,
+    wire: Memory,
 }
 
 impl Lab {
@@ -70,7 +74,12 @@ impl Lab {
                 storage,
             },
         )?;
-        Ok(Lab::new(LabClock::starting_at(start), world, Vec::new()))
+        Ok(Lab::new(
+            LabClock::starting_at(start),
+            world,
+            Vec::new(),
+            seed,
+        ))
     }
 
     /// A lab to serve: byte-holding volumes under a directory, at wall pace.
@@ -107,15 +116,16 @@ impl Lab {
             Some(scenario) => World::from_scenario(scenario, ground)?,
             None => World::empty(ground),
         };
-        Ok(Lab::new(clock, world, notices))
+        Ok(Lab::new(clock, world, notices, options.seed))
     }
 
-    fn new(clock: LabClock, world: World, notices: Vec<String>) -> Lab {
+    fn new(clock: LabClock, world: World, notices: Vec<String>, seed: u64) -> Lab {
         Lab {
             shared: Arc::new(Shared {
                 clock,
                 world: Mutex::new(world),
                 notices,
+                wire: Memory::new(seed),
             }),
         }
     }
@@ -133,6 +143,20 @@ impl Lab {
     /// What the operator should know about how this lab runs.
     pub fn notices(&self) -> &[String] {
         &self.shared.notices
+    }
+
+    /// Answers one HTTP request of any service, region and account, as AWS would.
+    pub async fn http(&self, request: Request<Bytes>) -> Response<Bytes> {
+        wire::handle(self, request).await
+    }
+
+    /// How often each action was called so far, by service and action.
+    pub fn calls(&self) -> Calls {
+        self.shared.wire.calls()
+    }
+
+    pub(crate) fn wire(&self) -> &Memory {
+        &self.shared.wire
     }
 
     /// Does something with the world, advanced to now. Nothing may wait inside.

@@ -32,6 +32,15 @@ pub enum TokenError {
     Expired,
 }
 
+/// What an opened token says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened {
+    /// Where it points.
+    pub position: u64,
+    /// When it was issued, to the second.
+    pub issued: DateTime<Utc>,
+}
+
 /// Seals and opens tokens under one key.
 #[derive(Debug, Clone, Copy)]
 pub struct Sealer {
@@ -69,7 +78,7 @@ impl Sealer {
         STANDARD.encode(raw)
     }
 
-    /// Opens a token and returns its position.
+    /// Opens a token and returns its position and when it was issued.
     ///
     /// # Errors
     /// [`TokenError`] when it is malformed, for another purpose or subject, or older than `lifetime_seconds`.
@@ -79,7 +88,7 @@ impl Sealer {
         expected: (Purpose, u64),
         now: DateTime<Utc>,
         lifetime_seconds: i64,
-    ) -> Result<u64, TokenError> {
+    ) -> Result<Opened, TokenError> {
         let raw: [u8; 27] = STANDARD
             .decode(text)
             .ok()
@@ -93,12 +102,14 @@ impl Sealer {
         if (raw[0], subject) != (expected.0 as u8, expected.1) {
             return Err(TokenError::ForSomethingElse);
         }
-        let age = now.timestamp() - i64::try_from(issued).unwrap_or(i64::MAX);
-        if age > lifetime_seconds {
-            Err(TokenError::Expired)
-        } else {
-            Ok(position)
+        let issued = i64::try_from(issued)
+            .ok()
+            .and_then(|at| DateTime::from_timestamp(at, 0));
+        let issued = issued.ok_or(TokenError::Malformed)?;
+        if (now - issued).num_seconds() > lifetime_seconds {
+            return Err(TokenError::Expired);
         }
+        Ok(Opened { position, issued })
     }
 
     fn seal_of(&self, purpose: u8, subject: u64, position: u64, issued: u64) -> u64 {
@@ -145,10 +156,19 @@ mod tests {
         let about = subject(&["snap-1"]);
         let token = sealer.seal(Purpose::Block, about, 42, now());
         let open = |expected, at| sealer.open(&token, expected, at, 60);
-        assert_eq!(open((Purpose::Block, about), now()), Ok(42));
+        assert_eq!(
+            open((Purpose::Block, about), now()),
+            Ok(Opened {
+                position: 42,
+                issued: now()
+            })
+        );
         assert_eq!(
             open((Purpose::Block, about), now() + TimeDelta::seconds(60)),
-            Ok(42)
+            Ok(Opened {
+                position: 42,
+                issued: now()
+            })
         );
         assert_eq!(
             open((Purpose::Block, about), now() + TimeDelta::seconds(61)),

@@ -66,20 +66,45 @@ impl Limits {
         } else {
             action.to_owned()
         };
-        let key = (caller.account.clone(), caller.region.clone(), kind);
-        let burst = f64::from(size.burst);
+        if self.spend(caller, kind, (size.burst, size.per_second), now) {
+            Ok(())
+        } else {
+            Err(request_limit_exceeded())
+        }
+    }
+
+    /// Takes one token of a bucket that holds one second's worth; false when it is empty.
+    pub fn take_rate(
+        &mut self,
+        caller: &Caller,
+        name: &str,
+        per_second: u32,
+        now: DateTime<Utc>,
+    ) -> bool {
+        self.spend(caller, name.to_owned(), (per_second, per_second), now)
+    }
+
+    fn spend(
+        &mut self,
+        caller: &Caller,
+        name: String,
+        (burst, per_second): (u32, u32),
+        now: DateTime<Utc>,
+    ) -> bool {
+        let key = (caller.account.clone(), caller.region.clone(), name);
+        let burst = f64::from(burst);
         let bucket = self.buckets.entry(key).or_insert(Bucket {
             tokens: burst,
             at: now,
         });
-        let refill = seconds_between(bucket.at, now) * f64::from(size.per_second);
+        let refill = seconds_between(bucket.at, now) * f64::from(per_second);
         bucket.tokens = (bucket.tokens + refill).min(burst);
         bucket.at = now;
-        if bucket.tokens < 1.0 {
-            return Err(request_limit_exceeded());
+        let granted = bucket.tokens >= 1.0;
+        if granted {
+            bucket.tokens -= 1.0;
         }
-        bucket.tokens -= 1.0;
-        Ok(())
+        granted
     }
 
     fn size(&self, action: &str, unfiltered: bool) -> Size {

@@ -2,6 +2,7 @@
 //!
 //! It must not know any wire format, nor read a clock: every verb is told the time by `advance`.
 
+mod admit;
 mod attach;
 mod build;
 mod chance;
@@ -36,6 +37,7 @@ use chrono::{DateTime, Utc};
 use crate::error::ApiError;
 use crate::scenario::{Database, FaultSpec, Service};
 
+pub use admit::{Admission, Admit};
 pub use attach::AttachRequest;
 pub use build::Ground;
 pub use chance::Chance;

@@ -3,14 +3,11 @@
 //! Rules: CloudWatch user guide, "Metrics retention" (60 s points for 15 days, 300 s for 63 days, 3600 s for 455 days;
 //! a period that is no multiple of what is kept gets no data points for that range), and the EBS user guide,
 //! "CloudWatch metrics for EBS" (one-minute data; Nitro instances report one sample a minute, so `Average` is the mean
-//! over minutes). A minute shows up [`PUBLICATION_SECONDS`] after its end. Must not know HTTP nor the world.
+//! over minutes). Which minutes are published already is the world's to say. Must not know HTTP nor the world.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-
-/// How long after its end a minute becomes visible: an assumption of the lab, in the order of what is seen in practice.
-pub const PUBLICATION_SECONDS: i64 = 60;
 
 /// A value of one metric over the minute that starts at the instant.
 pub type Minute = (DateTime<Utc>, f64);
@@ -63,19 +60,14 @@ fn count(values: &[f64]) -> f64 {
     values.len() as f64
 }
 
-/// The range of minutes needed for the periods that start in `start..end`: whole periods, published by `now`.
+/// The range of minutes needed for the periods that start in `start..end`: whole periods.
 pub fn range_of(
     (start, end): (DateTime<Utc>, DateTime<Utc>),
     period_seconds: i64,
-    now: DateTime<Utc>,
 ) -> (DateTime<Utc>, DateTime<Utc>) {
     let period = period_seconds.max(60);
     let last = floor(end.timestamp() - 1, period) + period;
-    let published = floor(now.timestamp() - PUBLICATION_SECONDS, 60);
-    (
-        instant(floor(start.timestamp(), period)),
-        instant(last.min(published)),
-    )
+    (instant(floor(start.timestamp(), period)), instant(last))
 }
 
 /// Groups minutes by period (aligned to the epoch) and applies the statistic; oldest first.
@@ -174,9 +166,28 @@ mod tests {
     }
 
     #[test]
-    fn the_current_minute_is_not_published_yet() {
-        let (from, to) = range_of((now() - TimeDelta::seconds(150), now()), 60, now());
-        assert_eq!((now() - from).num_seconds(), 180);
-        assert_eq!((now() - to).num_seconds(), 60);
+    fn whole_periods_are_looked_up() {
+        let (from, to) = range_of(
+            (
+                now() + TimeDelta::seconds(70),
+                now() + TimeDelta::seconds(300),
+            ),
+            300,
+        );
+        assert_eq!((from, to), (now(), now() + TimeDelta::seconds(300)));
+        let (from, to) = range_of(
+            (
+                now() + TimeDelta::seconds(70),
+                now() + TimeDelta::seconds(301),
+            ),
+            60,
+        );
+        assert_eq!(
+            (from, to),
+            (
+                now() + TimeDelta::seconds(60),
+                now() + TimeDelta::seconds(360)
+            )
+        );
     }
 }
