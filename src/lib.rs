@@ -11,5 +11,7 @@
 //! two know the terminal.
 
 pub mod cli;
+pub mod clock;
+pub mod cloud;
 pub mod iam;
 pub mod view;

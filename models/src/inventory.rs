@@ -69,6 +69,12 @@ pub struct SnapshotFacts {
     pub volume: VolumeId,
     /// `pending`, `completed`, `error`, ...
     pub state: String,
+    /// Why it is in `error`, when the service says so.
+    #[serde(default)]
+    pub state_message: Option<String>,
+    /// Progress as the service tells it, such as `80%`.
+    #[serde(default)]
+    pub progress: Option<String>,
     /// Point in time it holds.
     pub started_at: Timestamp,
     /// When it was complete.

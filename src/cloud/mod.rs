@@ -1,0 +1,44 @@
+//! One side of a migration in AWS: the official SDK behind verbs in our own words.
+//!
+//! The only module that names `aws_`. It knows no plan, no journal and no schedule: it is given
+//! names and says what AWS answered, with every error sorted into a class.
+
+mod blocks;
+mod connect;
+mod convert;
+mod error;
+mod identity;
+mod lab_http;
+mod metrics;
+mod snapshots;
+mod volumes;
+
+pub use blocks::{BlockRuns, SnapshotBlock};
+pub use connect::{Connection, Transport, connect};
+pub use error::CloudError;
+pub use identity::Identity;
+pub use snapshots::{CopyRequest, Tags};
+pub use volumes::{InstanceVolumes, VolumeRequest};
+
+use snapmigrate_models::ids::Region;
+
+use crate::clock::Clock;
+
+/// Clients for one account and region.
+#[derive(Clone, Debug)]
+pub struct Cloud {
+    region: Region,
+    clock: Clock,
+    ec2: aws_sdk_ec2::Client,
+    ebs: aws_sdk_ebs::Client,
+    cloudwatch: aws_sdk_cloudwatch::Client,
+    sts: aws_sdk_sts::Client,
+}
+
+impl Cloud {
+    /// Region these clients talk to.
+    #[must_use]
+    pub const fn region(&self) -> &Region {
+        &self.region
+    }
+}
