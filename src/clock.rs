@@ -30,7 +30,10 @@ impl Clock {
     /// A virtual clock that shows `start` now. Must be called inside a runtime with paused time.
     #[must_use]
     pub fn paused(start: DateTime<Utc>) -> Self {
-        Self::Paused { start, origin: tokio::time::Instant::now() }
+        Self::Paused {
+            start,
+            origin: tokio::time::Instant::now(),
+        }
     }
 
     /// The current time, to the millisecond.
@@ -51,7 +54,11 @@ impl Clock {
             if left.is_zero() {
                 return;
             }
-            let capped = if matches!(self, Self::System) { left.min(LONGEST_SLEEP) } else { left };
+            let capped = if matches!(self, Self::System) {
+                left.min(LONGEST_SLEEP)
+            } else {
+                left
+            };
             tokio::time::sleep(capped).await;
         }
     }

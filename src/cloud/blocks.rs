@@ -55,7 +55,10 @@ impl Cloud {
     ) -> Result<BlockRuns, CloudError> {
         let Some(first) = first else {
             let mut runs = BlockRuns::default();
-            self.written_blocks(second).await?.iter().for_each(|written| runs.push(written.block));
+            self.written_blocks(second)
+                .await?
+                .iter()
+                .for_each(|written| runs.push(written.block));
             return Ok(runs);
         };
         const CALL: &str = "ListChangedBlocks";
@@ -66,8 +69,13 @@ impl Cloud {
         loop {
             let request = self.ebs.list_changed_blocks().max_results(PAGE_BLOCKS);
             let request = request.first_snapshot_id(first.as_str());
-            let request = request.second_snapshot_id(second.as_str()).set_next_token(next);
-            let page = request.send().await.map_err(|error| classify(CALL, &subject, &error))?;
+            let request = request
+                .second_snapshot_id(second.as_str())
+                .set_next_token(next);
+            let page = request
+                .send()
+                .await
+                .map_err(|error| classify(CALL, &subject, &error))?;
             for changed in page.changed_blocks() {
                 runs.push(ascending(CALL, &subject, &mut last, changed.block_index())?);
             }
@@ -94,7 +102,10 @@ impl Cloud {
         loop {
             let request = self.ebs.list_snapshot_blocks().max_results(PAGE_BLOCKS);
             let request = request.snapshot_id(subject).set_next_token(next);
-            let page = request.send().await.map_err(|error| classify(CALL, subject, &error))?;
+            let page = request
+                .send()
+                .await
+                .map_err(|error| classify(CALL, subject, &error))?;
             for written in page.blocks() {
                 let block = ascending(CALL, subject, &mut last, written.block_index())?;
                 let token = written.block_token().unwrap_or_default().to_owned();
@@ -123,15 +134,23 @@ impl Cloud {
         let answer = request.block_token(&wanted.token).send().await;
         let answer = answer.map_err(|error| classify(CALL, &subject, &error))?;
         let promised = answer.checksum().unwrap_or_default().to_owned();
-        let data = answer.block_data.collect().await.map_err(|error| CloudError {
-            class: FailureClass::Transient,
-            ..integrity(CALL, &subject, &format!("the body broke off: {error}"))
-        })?;
+        let data = answer
+            .block_data
+            .collect()
+            .await
+            .map_err(|error| CloudError {
+                class: FailureClass::Transient,
+                ..integrity(CALL, &subject, &format!("the body broke off: {error}"))
+            })?;
         let data = data.into_bytes();
         if STANDARD.encode(Sha256::digest(&data)) == promised {
             return Ok(data);
         }
-        Err(integrity(CALL, &subject, "the bytes do not match their SHA-256 checksum"))
+        Err(integrity(
+            CALL,
+            &subject,
+            "the bytes do not match their SHA-256 checksum",
+        ))
     }
 }
 
@@ -144,7 +163,11 @@ fn ascending(
     let block = index.and_then(|index| u64::try_from(index).ok());
     let block = block.ok_or_else(|| integrity(operation, subject, "a block without an index"))?;
     if last.is_some_and(|last| last >= block) {
-        return Err(integrity(operation, subject, &format!("block {block} is out of order")));
+        return Err(integrity(
+            operation,
+            subject,
+            &format!("block {block} is out of order"),
+        ));
     }
     *last = Some(block);
     Ok(block)
@@ -167,8 +190,16 @@ mod tests {
     #[test]
     fn neighbouring_blocks_join_into_runs() {
         let mut runs = BlockRuns::default();
-        [1, 2, 3, 7, 9, 10].into_iter().for_each(|block| runs.push(block));
-        assert_eq!(runs, BlockRuns { runs: vec![(1, 3), (7, 1), (9, 2)], blocks: 6 });
+        [1, 2, 3, 7, 9, 10]
+            .into_iter()
+            .for_each(|block| runs.push(block));
+        assert_eq!(
+            runs,
+            BlockRuns {
+                runs: vec![(1, 3), (7, 1), (9, 2)],
+                blocks: 6
+            }
+        );
     }
 
     #[test]

@@ -63,7 +63,12 @@ pub async fn connect(
     };
     let region = region_of(&base)?;
     let config = with_role(connection, base).await;
-    Ok(clients(&config, region, clock, matches!(transport, Transport::Lab { .. })))
+    Ok(clients(
+        &config,
+        region,
+        clock,
+        matches!(transport, Transport::Lab { .. }),
+    ))
 }
 
 async fn network_config(connection: &Connection, clock: Clock) -> SdkConfig {
@@ -98,22 +103,28 @@ fn lab_config(connection: &Connection, lab: &Lab, account: &AccountId, clock: Cl
         .behavior_version(BehaviorVersion::v2026_01_12())
         .http_client(SharedHttpClient::new(LabHttp::new(lab.clone())))
         .time_source(clock)
-        .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(TokioSleep::new()))
+        .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
+            TokioSleep::new(),
+        ))
         .retry_config(retries)
         .timeout_config(timeouts())
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .set_region(connection.region.clone().map(aws_config::Region::new))
+        .region(connection.region.clone().map(aws_config::Region::new))
         .build()
 }
 
 async fn with_role(connection: &Connection, base: SdkConfig) -> SdkConfig {
-    let Some(role) = &connection.role_arn else { return base };
+    let Some(role) = &connection.role_arn else {
+        return base;
+    };
     let provider = AssumeRoleProvider::builder(role)
         .session_name("snapmigrate")
         .configure(&base)
         .build()
         .await;
-    base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+    base.into_builder()
+        .credentials_provider(SharedCredentialsProvider::new(provider))
+        .build()
 }
 
 fn region_of(config: &SdkConfig) -> Result<Region, CloudError> {
@@ -152,7 +163,9 @@ fn clients(config: &SdkConfig, region: Region, clock: Clock, in_lab: bool) -> Cl
 
 fn https() -> SharedHttpClient {
     Builder::new()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .tls_provider(tls::Provider::Rustls(
+            tls::rustls_provider::CryptoMode::Ring,
+        ))
         .build_https()
 }
 

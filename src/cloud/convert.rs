@@ -21,15 +21,23 @@ pub(super) fn sdk_time(time: Timestamp) -> DateTime {
 }
 
 pub(super) fn filter(name: &str, values: impl IntoIterator<Item = String>) -> Filter {
-    Filter::builder().name(name).set_values(Some(values.into_iter().collect())).build()
+    Filter::builder()
+        .name(name)
+        .set_values(Some(values.into_iter().collect()))
+        .build()
 }
 
 pub(super) fn tag_specification(
     kind: aws_sdk_ec2::types::ResourceType,
     tags: &Tags,
 ) -> TagSpecification {
-    let tags = tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
-    TagSpecification::builder().resource_type(kind).set_tags(Some(tags.collect())).build()
+    let tags = tags
+        .iter()
+        .map(|(key, value)| Tag::builder().key(key).value(value).build());
+    TagSpecification::builder()
+        .resource_type(kind)
+        .set_tags(Some(tags.collect()))
+        .build()
 }
 
 pub(super) fn volume_facts(volume: &Volume) -> Result<VolumeFacts, CloudError> {
@@ -43,8 +51,12 @@ pub(super) fn volume_facts(volume: &Volume) -> Result<VolumeFacts, CloudError> {
         iops: positive(volume.iops()),
         throughput_mib_per_second: positive(volume.throughput()),
         state: text(volume.state().map(|state| state.as_str())),
-        device: attachment.and_then(|held| held.device()).map(ToOwned::to_owned),
-        attached_to: attachment.and_then(|held| held.instance_id()).and_then(|i| i.parse().ok()),
+        device: attachment
+            .and_then(|held| held.device())
+            .map(ToOwned::to_owned),
+        attached_to: attachment
+            .and_then(|held| held.instance_id())
+            .and_then(|i| i.parse().ok()),
         multi_attach: volume.multi_attach_enabled().unwrap_or(false),
         encrypted: volume.encrypted().unwrap_or(false),
         kms_key: volume.kms_key_id().map(ToOwned::to_owned),
@@ -56,7 +68,8 @@ pub(super) fn volume_facts(volume: &Volume) -> Result<VolumeFacts, CloudError> {
 
 pub(super) fn snapshot_facts(snapshot: &Snapshot) -> Result<SnapshotFacts, CloudError> {
     const CALL: &str = "DescribeSnapshots";
-    let id = parsed::<snapmigrate_models::ids::SnapshotId>(CALL, "snapshot", snapshot.snapshot_id())?;
+    let id =
+        parsed::<snapmigrate_models::ids::SnapshotId>(CALL, "snapshot", snapshot.snapshot_id())?;
     let started_at = snapshot
         .start_time()
         .and_then(time_of)
@@ -68,9 +81,14 @@ pub(super) fn snapshot_facts(snapshot: &Snapshot) -> Result<SnapshotFacts, Cloud
         progress: snapshot.progress().map(ToOwned::to_owned),
         started_at,
         completed_at: snapshot.completion_time().and_then(time_of),
-        full_bytes: snapshot.full_snapshot_size_in_bytes().and_then(|b| u64::try_from(b).ok()),
+        full_bytes: snapshot
+            .full_snapshot_size_in_bytes()
+            .and_then(|b| u64::try_from(b).ok()),
         size_gib: positive(snapshot.volume_size()).unwrap_or(0).into(),
-        storage_tier: snapshot.storage_tier().map_or("standard", |t| t.as_str()).to_owned(),
+        storage_tier: snapshot
+            .storage_tier()
+            .map_or("standard", |t| t.as_str())
+            .to_owned(),
         encrypted: snapshot.encrypted().unwrap_or(false),
         tags: tags_of(snapshot.tags()),
         snapshot: id,

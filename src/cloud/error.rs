@@ -4,6 +4,7 @@ use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use snapmigrate_models::step::FailureClass;
 
 /// A call that failed.
@@ -78,43 +79,47 @@ impl CloudError {
 }
 
 /// Sorts an SDK error about `subject` into its class.
-pub(super) fn classify<E, R>(
+pub(super) fn classify<E: ProvideErrorMetadata + Error + 'static>(
     operation: &'static str,
     subject: &str,
-    error: &SdkError<E, R>,
-) -> CloudError
-where
-    E: ProvideErrorMetadata + Error + 'static,
-    R: std::fmt::Debug + HttpStatus,
-{
+    error: &SdkError<E, HttpResponse>,
+) -> CloudError {
     let (class, code, message) = match error {
-        SdkError::ServiceError(context) => service_error(context.err(), context.raw().status()),
-        SdkError::TimeoutError(_) => {
-            (FailureClass::Unknown, "timeout".to_owned(), "no answer in time".to_owned())
+        SdkError::ServiceError(context) => {
+            service_error(context.err(), context.raw().status().as_u16())
         }
-        SdkError::ResponseError(_) => {
-            (FailureClass::Unknown, "response".to_owned(), chain_of(error))
-        }
-        SdkError::DispatchFailure(_) if has_credentials_error(error) => {
-            (FailureClass::Credentials, "credentials".to_owned(), credentials_hint(error))
-        }
-        SdkError::DispatchFailure(_) => {
-            (FailureClass::Unknown, "dispatch".to_owned(), chain_of(error))
-        }
-        _ => (FailureClass::Permanent, "request".to_owned(), chain_of(error)),
+        SdkError::TimeoutError(_) => (
+            FailureClass::Unknown,
+            "timeout".to_owned(),
+            "no answer in time".to_owned(),
+        ),
+        SdkError::ResponseError(_) => (
+            FailureClass::Unknown,
+            "response".to_owned(),
+            chain_of(error),
+        ),
+        SdkError::DispatchFailure(_) if has_credentials_error(error) => (
+            FailureClass::Credentials,
+            "credentials".to_owned(),
+            credentials_hint(error),
+        ),
+        SdkError::DispatchFailure(_) => (
+            FailureClass::Unknown,
+            "dispatch".to_owned(),
+            chain_of(error),
+        ),
+        _ => (
+            FailureClass::Permanent,
+            "request".to_owned(),
+            chain_of(error),
+        ),
     };
-    CloudError { class, operation, subject: subject.to_owned(), code, message }
-}
-
-/// HTTP status of a raw response, whatever type the SDK wraps it in.
-pub(super) trait HttpStatus {
-    /// Status code.
-    fn status(&self) -> u16;
-}
-
-impl HttpStatus for aws_smithy_runtime_api::client::orchestrator::HttpResponse {
-    fn status(&self) -> u16 {
-        self.status().as_u16()
+    CloudError {
+        class,
+        operation,
+        subject: subject.to_owned(),
+        code,
+        message,
     }
 }
 
@@ -123,7 +128,9 @@ fn service_error<E: ProvideErrorMetadata + Error + 'static>(
     status: u16,
 ) -> (FailureClass, String, String) {
     let code = error.code().unwrap_or("unknown").to_owned();
-    let message = error.message().map_or_else(|| chain_of(error), ToOwned::to_owned);
+    let message = error
+        .message()
+        .map_or_else(|| chain_of(error), ToOwned::to_owned);
     let class = match code.as_str() {
         code if CREDENTIAL_CODES.contains(&code) => FailureClass::Credentials,
         code if TRANSIENT_CODES.contains(&code) || status >= 500 => FailureClass::Transient,

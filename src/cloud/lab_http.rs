@@ -50,8 +50,9 @@ impl HttpConnector for LabHttp {
 }
 
 async fn into_plain(request: HttpRequest) -> Result<http::Request<Bytes>, ConnectorError> {
-    let request =
-        request.try_into_http1x().map_err(|error| ConnectorError::user(Box::new(error)))?;
+    let request = request
+        .try_into_http1x()
+        .map_err(|error| ConnectorError::user(Box::new(error)))?;
     let (parts, body) = request.into_parts();
     let bytes = aws_smithy_types::byte_stream::ByteStream::new(body)
         .collect()

@@ -51,20 +51,36 @@ impl Cloud {
                 }
             }
         }
-        Ok(sums.into_iter().filter_map(|(start, sum)| period(start, period_seconds, sum)).collect())
+        Ok(sums
+            .into_iter()
+            .filter_map(|(start, sum)| period(start, period_seconds, sum))
+            .collect())
     }
 }
 
 fn period(start: Timestamp, period_seconds: u32, sum: [Option<f64>; 2]) -> Option<WritePeriod> {
-    let [Some(write_bytes), Some(write_ops)] = sum else { return None };
+    let [Some(write_bytes), Some(write_ops)] = sum else {
+        return None;
+    };
     let usable = write_bytes.is_finite() && write_ops.is_finite();
-    usable.then_some(WritePeriod { start, period_seconds, write_bytes, write_ops })
+    usable.then_some(WritePeriod {
+        start,
+        period_seconds,
+        write_bytes,
+        write_ops,
+    })
 }
 
 fn query(id: &str, name: &str, volume: &VolumeId, period_seconds: u32) -> MetricDataQuery {
-    let dimension = Dimension::builder().name("VolumeId").value(volume.as_str()).build();
-    let metric =
-        Metric::builder().namespace("AWS/EBS").metric_name(name).dimensions(dimension).build();
+    let dimension = Dimension::builder()
+        .name("VolumeId")
+        .value(volume.as_str())
+        .build();
+    let metric = Metric::builder()
+        .namespace("AWS/EBS")
+        .metric_name(name)
+        .dimensions(dimension)
+        .build();
     let stat = MetricStat::builder()
         .metric(metric)
         .period(i32::try_from(period_seconds).unwrap_or(i32::MAX))

@@ -54,8 +54,10 @@ impl Cloud {
     /// # Errors
     /// [`CloudError`].
     pub async fn snapshots_tagged(&self, tags: &Tags) -> Result<Vec<SnapshotFacts>, CloudError> {
-        let by_tag = |(key, value): (&String, &String)| filter(&format!("tag:{key}"), [value.clone()]);
-        self.own_snapshots("tags", tags.iter().map(by_tag).collect()).await
+        let by_tag =
+            |(key, value): (&String, &String)| filter(&format!("tag:{key}"), [value.clone()]);
+        self.own_snapshots("tags", tags.iter().map(by_tag).collect())
+            .await
     }
 
     async fn own_snapshots(
@@ -63,7 +65,11 @@ impl Cloud {
         subject: &str,
         filters: Vec<Filter>,
     ) -> Result<Vec<SnapshotFacts>, CloudError> {
-        let request = self.ec2.describe_snapshots().owner_ids("self").set_filters(Some(filters));
+        let request = self
+            .ec2
+            .describe_snapshots()
+            .owner_ids("self")
+            .set_filters(Some(filters));
         let mut pages = request.into_paginator().items().send();
         let mut found = Vec::new();
         while let Some(snapshot) = pages.next().await {
@@ -85,13 +91,25 @@ impl Cloud {
         const CALL: &str = "DescribeSnapshots";
         let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
         let subject = names.join(", ");
-        let answer = self.ec2.describe_snapshots().set_snapshot_ids(Some(names)).send().await;
+        let answer = self
+            .ec2
+            .describe_snapshots()
+            .set_snapshot_ids(Some(names))
+            .send()
+            .await;
         let answer = answer.map_err(|error| classify(CALL, &subject, &error))?;
         let found = answer.snapshots().iter().map(snapshot_facts);
         let mut found = found.collect::<Result<Vec<_>, _>>()?;
         found.sort_by(|a, b| a.snapshot.cmp(&b.snapshot));
-        match ids.iter().find(|id| !found.iter().any(|facts| facts.snapshot == **id)) {
-            Some(absent) => Err(CloudError::absent(CALL, absent.as_str(), self.region.as_str())),
+        match ids
+            .iter()
+            .find(|id| !found.iter().any(|facts| facts.snapshot == **id))
+        {
+            Some(absent) => Err(CloudError::absent(
+                CALL,
+                absent.as_str(),
+                self.region.as_str(),
+            )),
             None => Ok(found),
         }
     }
@@ -129,7 +147,12 @@ impl Cloud {
             .map_err(|error| classify(CALL, instance.as_str(), &error))?;
         let mut made = Vec::new();
         for info in answer.snapshots() {
-            made.push(self.made(CALL, info.volume_id(), info.snapshot_id(), info.start_time())?);
+            made.push(self.made(
+                CALL,
+                info.volume_id(),
+                info.snapshot_id(),
+                info.start_time(),
+            )?);
         }
         made.sort_by(|a: &MadeSnapshot, b| a.volume.cmp(&b.volume));
         Ok(made)
@@ -157,7 +180,12 @@ impl Cloud {
             .send()
             .await
             .map_err(|error| classify(CALL, volume.as_str(), &error))?;
-        self.made(CALL, answer.volume_id(), answer.snapshot_id(), answer.start_time())
+        self.made(
+            CALL,
+            answer.volume_id(),
+            answer.snapshot_id(),
+            answer.start_time(),
+        )
     }
 
     fn made(
@@ -184,12 +212,21 @@ impl Cloud {
         snapshot: &SnapshotId,
         account: &AccountId,
     ) -> Result<(), CloudError> {
-        let permission = CreateVolumePermission::builder().user_id(account.as_str()).build();
-        let change = CreateVolumePermissionModifications::builder().add(permission).build();
-        let request = self.ec2.modify_snapshot_attribute().snapshot_id(snapshot.as_str());
+        let permission = CreateVolumePermission::builder()
+            .user_id(account.as_str())
+            .build();
+        let change = CreateVolumePermissionModifications::builder()
+            .add(permission)
+            .build();
+        let request = self
+            .ec2
+            .modify_snapshot_attribute()
+            .snapshot_id(snapshot.as_str());
         let request = request.attribute(SnapshotAttributeName::CreateVolumePermission);
         let answer = request.create_volume_permission(change).send().await;
-        answer.map(drop).map_err(|e| classify("ModifySnapshotAttribute", snapshot.as_str(), &e))
+        answer
+            .map(drop)
+            .map_err(|e| classify("ModifySnapshotAttribute", snapshot.as_str(), &e))
     }
 
     /// Starts a copy into this side. Sent once.
@@ -221,8 +258,15 @@ impl Cloud {
     /// # Errors
     /// [`CloudError`].
     pub async fn delete_snapshot(&self, snapshot: &SnapshotId) -> Result<(), CloudError> {
-        let answer = self.ec2.delete_snapshot().snapshot_id(snapshot.as_str()).send().await;
-        answer.map(drop).map_err(|e| classify("DeleteSnapshot", snapshot.as_str(), &e))
+        let answer = self
+            .ec2
+            .delete_snapshot()
+            .snapshot_id(snapshot.as_str())
+            .send()
+            .await;
+        answer
+            .map(drop)
+            .map_err(|e| classify("DeleteSnapshot", snapshot.as_str(), &e))
     }
 }
 
@@ -231,7 +275,10 @@ fn sent_once(attempt_timeout: Option<Duration>) -> Ec2Override {
     match attempt_timeout {
         None => config,
         Some(limit) => config.timeout_config(
-            TimeoutConfig::builder().operation_attempt_timeout(limit).operation_timeout(limit).build(),
+            TimeoutConfig::builder()
+                .operation_attempt_timeout(limit)
+                .operation_timeout(limit)
+                .build(),
         ),
     }
 }

@@ -53,10 +53,20 @@ impl Cloud {
         let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
         let subject = names.join(", ");
         let request = self.ec2.describe_volumes().set_volume_ids(Some(names));
-        let answer = request.send().await.map_err(|error| classify(CALL, &subject, &error))?;
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| classify(CALL, &subject, &error))?;
         let found = sorted(answer.volumes())?;
-        match ids.iter().find(|id| !found.iter().any(|facts| facts.volume == **id)) {
-            Some(absent) => Err(CloudError::absent(CALL, absent.as_str(), self.region.as_str())),
+        match ids
+            .iter()
+            .find(|id| !found.iter().any(|facts| facts.volume == **id))
+        {
+            Some(absent) => Err(CloudError::absent(
+                CALL,
+                absent.as_str(),
+                self.region.as_str(),
+            )),
             None => Ok(found),
         }
     }
@@ -66,8 +76,13 @@ impl Cloud {
     /// # Errors
     /// [`CloudError`].
     pub async fn volumes_tagged(&self, tags: &Tags) -> Result<Vec<VolumeFacts>, CloudError> {
-        let filters = tags.iter().map(|(key, value)| filter(&format!("tag:{key}"), [value.clone()]));
-        let request = self.ec2.describe_volumes().set_filters(Some(filters.collect()));
+        let filters = tags
+            .iter()
+            .map(|(key, value)| filter(&format!("tag:{key}"), [value.clone()]));
+        let request = self
+            .ec2
+            .describe_volumes()
+            .set_filters(Some(filters.collect()));
         let mut pages = request.into_paginator().items().send();
         let mut found = Vec::new();
         while let Some(volume) = pages.next().await {
@@ -84,16 +99,27 @@ impl Cloud {
     /// [`CloudError`]; an unknown instance is `Permanent` and named.
     pub async fn instance_volumes(&self, id: &InstanceId) -> Result<InstanceVolumes, CloudError> {
         const CALL: &str = "DescribeInstances";
-        let answer = self.ec2.describe_instances().instance_ids(id.as_str()).send().await;
+        let answer = self
+            .ec2
+            .describe_instances()
+            .instance_ids(id.as_str())
+            .send()
+            .await;
         let answer = answer.map_err(|error| classify(CALL, id.as_str(), &error))?;
-        let instance = answer.reservations().iter().flat_map(|r| r.instances()).next();
+        let instance = answer
+            .reservations()
+            .iter()
+            .flat_map(|r| r.instances())
+            .next();
         let instance =
             instance.ok_or_else(|| CloudError::absent(CALL, id.as_str(), self.region.as_str()))?;
         let root_device = instance.root_device_name().unwrap_or_default();
         let mut root = None;
         let mut data = Vec::new();
         for mapping in instance.block_device_mappings() {
-            let Some(held) = mapping.ebs().and_then(|ebs| ebs.volume_id()) else { continue };
+            let Some(held) = mapping.ebs().and_then(|ebs| ebs.volume_id()) else {
+                continue;
+            };
             let volume: VolumeId = parsed(CALL, id.as_str(), Some(held))?;
             if mapping.device_name() == Some(root_device) {
                 root = Some(volume);
@@ -101,7 +127,11 @@ impl Cloud {
                 data.push(volume);
             }
         }
-        let data = if data.is_empty() { vec![] } else { self.describe_volumes(&data).await? };
+        let data = if data.is_empty() {
+            vec![]
+        } else {
+            self.describe_volumes(&data).await?
+        };
         let state = instance.state().and_then(|state| state.name());
         Ok(InstanceVolumes {
             root,
@@ -121,7 +151,9 @@ impl Cloud {
     pub async fn create_volume(&self, wanted: &VolumeRequest) -> Result<VolumeId, CloudError> {
         const CALL: &str = "CreateVolume";
         let subject = wanted.snapshot.as_str();
-        let rate = wanted.initialization_mib_per_second.and_then(|rate| i32::try_from(rate).ok());
+        let rate = wanted
+            .initialization_mib_per_second
+            .and_then(|rate| i32::try_from(rate).ok());
         let answer = self
             .ec2
             .create_volume()
@@ -153,7 +185,9 @@ impl Cloud {
         let request = self.ec2.attach_volume().volume_id(volume.as_str());
         let request = request.instance_id(instance.as_str()).device(device);
         let answer = request.send().await;
-        answer.map(drop).map_err(|error| classify("AttachVolume", volume.as_str(), &error))
+        answer
+            .map(drop)
+            .map_err(|error| classify("AttachVolume", volume.as_str(), &error))
     }
 
     /// Detaches a volume.
@@ -161,8 +195,15 @@ impl Cloud {
     /// # Errors
     /// [`CloudError`].
     pub async fn detach_volume(&self, volume: &VolumeId) -> Result<(), CloudError> {
-        let answer = self.ec2.detach_volume().volume_id(volume.as_str()).send().await;
-        answer.map(drop).map_err(|error| classify("DetachVolume", volume.as_str(), &error))
+        let answer = self
+            .ec2
+            .detach_volume()
+            .volume_id(volume.as_str())
+            .send()
+            .await;
+        answer
+            .map(drop)
+            .map_err(|error| classify("DetachVolume", volume.as_str(), &error))
     }
 
     /// Deletes a detached volume.
@@ -170,13 +211,23 @@ impl Cloud {
     /// # Errors
     /// [`CloudError`].
     pub async fn delete_volume(&self, volume: &VolumeId) -> Result<(), CloudError> {
-        let answer = self.ec2.delete_volume().volume_id(volume.as_str()).send().await;
-        answer.map(drop).map_err(|error| classify("DeleteVolume", volume.as_str(), &error))
+        let answer = self
+            .ec2
+            .delete_volume()
+            .volume_id(volume.as_str())
+            .send()
+            .await;
+        answer
+            .map(drop)
+            .map_err(|error| classify("DeleteVolume", volume.as_str(), &error))
     }
 }
 
 fn sorted(volumes: &[aws_sdk_ec2::types::Volume]) -> Result<Vec<VolumeFacts>, CloudError> {
-    let mut facts = volumes.iter().map(volume_facts).collect::<Result<Vec<_>, _>>()?;
+    let mut facts = volumes
+        .iter()
+        .map(volume_facts)
+        .collect::<Result<Vec<_>, _>>()?;
     facts.sort_by(|a, b| a.volume.cmp(&b.volume));
     Ok(facts)
 }
