@@ -14,4 +14,5 @@ pub mod cli;
 pub mod clock;
 pub mod cloud;
 pub mod iam;
+pub mod measure;
 pub mod view;

@@ -1,0 +1,190 @@
+//! Measures a consistency group: inventory, write history, deltas and durations, into a profile.
+//!
+//! Reads only, unless probe snapshots are allowed. Knows no model and draws no conclusion.
+
+mod deltas;
+mod inventory;
+mod probe;
+
+pub use probe::ProbePolicy;
+
+use chrono::{DateTime, TimeDelta};
+use snapmigrate_models::format::Document;
+use snapmigrate_models::ids::{InstanceId, VolumeId};
+use snapmigrate_models::inventory::Inventory;
+use snapmigrate_models::observation::{VolumeObservations, WritePeriod};
+use snapmigrate_models::profile::Profile;
+use snapmigrate_models::units::Timestamp;
+
+use crate::clock::Clock;
+use crate::cloud::{Cloud, CloudError};
+
+/// Metric period of the recent past: bursts are visible at one minute only.
+const FINE_PERIOD_SECONDS: u32 = 60;
+/// How far back the fine period reaches.
+const FINE_HISTORY: TimeDelta = TimeDelta::hours(72);
+/// Metric period before that, enough for the rhythm of day and week.
+const COARSE_PERIOD_SECONDS: u32 = 300;
+
+/// What to measure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Every data volume of an instance.
+    Instance(InstanceId),
+    /// These volumes, all attached to one instance.
+    Volumes(Vec<VolumeId>),
+}
+
+/// How to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How much write history to read.
+    pub history: TimeDelta,
+    /// Probe snapshots to take, if any.
+    pub probe: Option<ProbePolicy>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { history: TimeDelta::days(14), probe: None }
+    }
+}
+
+/// Why a group cannot be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum MeasureError {
+    /// AWS refused or did not answer.
+    #[error("cannot measure")]
+    Cloud(#[from] CloudError),
+    /// Nothing to migrate.
+    #[error(
+        "instance {instance} has no data volume, only its root volume {root}: snapmigrate moves \
+         data volumes; attach the database's volumes or name another instance"
+    )]
+    OnlyRoot {
+        /// Instance.
+        instance: InstanceId,
+        /// Its root volume, or `none`.
+        root: String,
+    },
+    /// A volume nothing can write to, or that is broken.
+    #[error(
+        "volume {volume} is {state}: a volume is measured and migrated while attached to a running \
+         instance; attach it, repair it, or leave it out"
+    )]
+    NotInUse {
+        /// Volume.
+        volume: VolumeId,
+        /// Its state.
+        state: String,
+    },
+    /// Volumes that cannot be snapshotted in one set.
+    #[error(
+        "volumes {first} and {other} are attached to different instances: one snapshot set covers \
+         one instance; measure each instance on its own"
+    )]
+    SeveralInstances {
+        /// A volume of one instance.
+        first: VolumeId,
+        /// A volume of another.
+        other: VolumeId,
+    },
+    /// A named volume is the root volume.
+    #[error("volume {volume} is the root volume of {instance}: root volumes are not migrated")]
+    Root {
+        /// Volume.
+        volume: VolumeId,
+        /// Instance.
+        instance: InstanceId,
+    },
+    /// A probe snapshot failed.
+    #[error("probe snapshot {snapshot} ended in state {state}; delete it and measure again")]
+    Probe {
+        /// Snapshot.
+        snapshot: String,
+        /// State.
+        state: String,
+    },
+}
+
+/// Measures a group as it is now.
+///
+/// # Errors
+/// [`MeasureError`]; nothing was changed, except that probe snapshots already taken stay, tagged.
+pub async fn measure(
+    cloud: &Cloud,
+    clock: &Clock,
+    subject: &Subject,
+    options: &Options,
+) -> Result<Profile, MeasureError> {
+    let mut inventory = inventory::read(cloud, clock, subject).await?;
+    if let Some(policy) = &options.probe {
+        probe::take(cloud, clock, &inventory, policy).await?;
+        inventory = inventory::read(cloud, clock, subject).await?;
+    }
+    let mut notes = Vec::new();
+    let mut volumes = Vec::new();
+    for facts in &inventory.volumes {
+        let writes = write_history(cloud, &facts.volume, clock.now(), options.history).await?;
+        let observed = observe(cloud, &inventory, &facts.volume, writes, &mut notes).await?;
+        volumes.push(observed);
+    }
+    Ok(Profile { format: Profile::FORMAT.to_owned(), inventory, volumes, notes })
+}
+
+/// Written bytes and operations of the last `recent`, in one-minute periods: what a gate reads.
+///
+/// # Errors
+/// [`CloudError`].
+pub async fn recent_writes(
+    cloud: &Cloud,
+    volume: &VolumeId,
+    now: Timestamp,
+    recent: TimeDelta,
+) -> Result<Vec<WritePeriod>, CloudError> {
+    let until = aligned(now, FINE_PERIOD_SECONDS);
+    cloud.write_metrics(volume, until - recent, until, FINE_PERIOD_SECONDS).await
+}
+
+async fn write_history(
+    cloud: &Cloud,
+    volume: &VolumeId,
+    now: Timestamp,
+    history: TimeDelta,
+) -> Result<Vec<WritePeriod>, MeasureError> {
+    let until = aligned(now, COARSE_PERIOD_SECONDS);
+    let from = until - history;
+    let fine_from = from.max(until - FINE_HISTORY);
+    let mut writes = Vec::new();
+    if from < fine_from {
+        writes = cloud.write_metrics(volume, from, fine_from, COARSE_PERIOD_SECONDS).await?;
+    }
+    writes.extend(cloud.write_metrics(volume, fine_from, until, FINE_PERIOD_SECONDS).await?);
+    Ok(writes)
+}
+
+/// Metrics are asked for on whole periods, so that no sum is cut.
+fn aligned(now: Timestamp, period_seconds: u32) -> Timestamp {
+    let seconds = now.timestamp() - now.timestamp().rem_euclid(i64::from(period_seconds));
+    DateTime::from_timestamp(seconds, 0).unwrap_or(now)
+}
+
+async fn observe(
+    cloud: &Cloud,
+    inventory: &Inventory,
+    volume: &VolumeId,
+    writes: Vec<WritePeriod>,
+    notes: &mut Vec<String>,
+) -> Result<VolumeObservations, MeasureError> {
+    if writes.is_empty() {
+        notes.push(format!("{volume}: CloudWatch has no write history; the forecast assumes one"));
+    }
+    let measured = deltas::measure(cloud, inventory, volume, notes).await?;
+    Ok(VolumeObservations {
+        volume: volume.clone(),
+        written_blocks: measured.written_blocks,
+        writes,
+        deltas: measured.deltas,
+        durations: measured.durations,
+    })
+}
