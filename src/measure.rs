@@ -46,7 +46,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { history: TimeDelta::days(14), probe: None }
+        Self {
+            history: TimeDelta::days(14),
+            probe: None,
+        }
     }
 }
 
@@ -129,7 +132,12 @@ pub async fn measure(
         let observed = observe(cloud, &inventory, &facts.volume, writes, &mut notes).await?;
         volumes.push(observed);
     }
-    Ok(Profile { format: Profile::FORMAT.to_owned(), inventory, volumes, notes })
+    Ok(Profile {
+        format: Profile::FORMAT.to_owned(),
+        inventory,
+        volumes,
+        notes,
+    })
 }
 
 /// Written bytes and operations of the last `recent`, in one-minute periods: what a gate reads.
@@ -143,7 +151,9 @@ pub async fn recent_writes(
     recent: TimeDelta,
 ) -> Result<Vec<WritePeriod>, CloudError> {
     let until = aligned(now, FINE_PERIOD_SECONDS);
-    cloud.write_metrics(volume, until - recent, until, FINE_PERIOD_SECONDS).await
+    cloud
+        .write_metrics(volume, until - recent, until, FINE_PERIOD_SECONDS)
+        .await
 }
 
 async fn write_history(
@@ -157,9 +167,15 @@ async fn write_history(
     let fine_from = from.max(until - FINE_HISTORY);
     let mut writes = Vec::new();
     if from < fine_from {
-        writes = cloud.write_metrics(volume, from, fine_from, COARSE_PERIOD_SECONDS).await?;
+        writes = cloud
+            .write_metrics(volume, from, fine_from, COARSE_PERIOD_SECONDS)
+            .await?;
     }
-    writes.extend(cloud.write_metrics(volume, fine_from, until, FINE_PERIOD_SECONDS).await?);
+    writes.extend(
+        cloud
+            .write_metrics(volume, fine_from, until, FINE_PERIOD_SECONDS)
+            .await?,
+    );
     Ok(writes)
 }
 
@@ -177,7 +193,9 @@ async fn observe(
     notes: &mut Vec<String>,
 ) -> Result<VolumeObservations, MeasureError> {
     if writes.is_empty() {
-        notes.push(format!("{volume}: CloudWatch has no write history; the forecast assumes one"));
+        notes.push(format!(
+            "{volume}: CloudWatch has no write history; the forecast assumes one"
+        ));
     }
     let measured = deltas::measure(cloud, inventory, volume, notes).await?;
     Ok(VolumeObservations {

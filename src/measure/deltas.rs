@@ -31,9 +31,14 @@ pub(super) async fn measure(
     volume: &VolumeId,
     notes: &mut Vec<String>,
 ) -> Result<Measured, MeasureError> {
-    let usable: Vec<&SnapshotFacts> =
-        inventory.snapshots.iter().filter(|facts| is_usable(facts, volume)).collect();
-    let chain = usable.get(usable.len().saturating_sub(MAX_SNAPSHOTS)..).unwrap_or_default();
+    let usable: Vec<&SnapshotFacts> = inventory
+        .snapshots
+        .iter()
+        .filter(|facts| is_usable(facts, volume))
+        .collect();
+    let chain = usable
+        .get(usable.len().saturating_sub(MAX_SNAPSHOTS)..)
+        .unwrap_or_default();
     let mut measured = Measured::default();
     let Some(newest) = chain.last() else {
         notes.push(format!(
@@ -52,13 +57,18 @@ pub(super) async fn measure(
                 measured.deltas.push(delta);
             }
             Err(MeasureError::Cloud(error)) if error.class == FailureClass::Permanent => notes
-                .push(format!("{volume}: {} and {} are left out: {error}", older.snapshot, newer.snapshot)),
+                .push(format!(
+                    "{volume}: {} and {} are left out: {error}",
+                    older.snapshot, newer.snapshot
+                )),
             Err(error) => return Err(error),
         }
     }
     // Only the very first snapshot of a volume moved its full size.
     if let (Some(first), true) = (chain.first(), chain.len() == usable.len()) {
-        measured.durations.extend(duration(cloud, first, first.full_bytes));
+        measured
+            .durations
+            .extend(duration(cloud, first, first.full_bytes));
     }
     Ok(measured)
 }
@@ -72,7 +82,9 @@ async fn delta(
     older: &SnapshotFacts,
     newer: &SnapshotFacts,
 ) -> Result<ObservedDelta, MeasureError> {
-    let changed = cloud.changed_runs(Some(&older.snapshot), &newer.snapshot).await?;
+    let changed = cloud
+        .changed_runs(Some(&older.snapshot), &newer.snapshot)
+        .await?;
     Ok(ObservedDelta {
         from_snapshot: older.snapshot.clone(),
         to_snapshot: newer.snapshot.clone(),

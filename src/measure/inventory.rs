@@ -17,9 +17,15 @@ pub(super) async fn read(
     let (instance, volumes, root_volume) = match subject {
         Subject::Instance(id) => {
             let held = cloud.instance_volumes(id).await?;
-            let root = held.root.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
+            let root = held
+                .root
+                .as_ref()
+                .map_or_else(|| "none".to_owned(), ToString::to_string);
             if held.data.is_empty() {
-                return Err(MeasureError::OnlyRoot { instance: id.clone(), root });
+                return Err(MeasureError::OnlyRoot {
+                    instance: id.clone(),
+                    root,
+                });
             }
             (Some(id.clone()), held.data, held.root)
         }
@@ -42,22 +48,39 @@ pub(super) async fn read(
     })
 }
 
-type Group = (Option<snapmigrate_models::ids::InstanceId>, Vec<VolumeFacts>, Option<VolumeId>);
+type Group = (
+    Option<snapmigrate_models::ids::InstanceId>,
+    Vec<VolumeFacts>,
+    Option<VolumeId>,
+);
 
 async fn named(cloud: &Cloud, ids: &[VolumeId]) -> Result<Group, MeasureError> {
     let volumes = cloud.describe_volumes(ids).await?;
     volumes.iter().try_for_each(in_use)?;
-    let Some(first) = volumes.first() else { return Ok((None, volumes, None)) };
-    if let Some(other) = volumes.iter().find(|facts| facts.attached_to != first.attached_to) {
+    let Some(first) = volumes.first() else {
+        return Ok((None, volumes, None));
+    };
+    if let Some(other) = volumes
+        .iter()
+        .find(|facts| facts.attached_to != first.attached_to)
+    {
         return Err(MeasureError::SeveralInstances {
             first: first.volume.clone(),
             other: other.volume.clone(),
         });
     }
-    let Some(instance) = first.attached_to.clone() else { return Ok((None, volumes, None)) };
+    let Some(instance) = first.attached_to.clone() else {
+        return Ok((None, volumes, None));
+    };
     let InstanceVolumes { root, .. } = cloud.instance_volumes(&instance).await?;
-    match volumes.iter().find(|facts| root.as_ref() == Some(&facts.volume)) {
-        Some(facts) => Err(MeasureError::Root { volume: facts.volume.clone(), instance }),
+    match volumes
+        .iter()
+        .find(|facts| root.as_ref() == Some(&facts.volume))
+    {
+        Some(facts) => Err(MeasureError::Root {
+            volume: facts.volume.clone(),
+            instance,
+        }),
         None => Ok((Some(instance), volumes, root)),
     }
 }
@@ -66,6 +89,13 @@ fn in_use(facts: &VolumeFacts) -> Result<(), MeasureError> {
     if facts.state == "in-use" {
         return Ok(());
     }
-    let state = if facts.state == "available" { "detached (available)" } else { &facts.state };
-    Err(MeasureError::NotInUse { volume: facts.volume.clone(), state: state.to_owned() })
+    let state = if facts.state == "available" {
+        "detached (available)"
+    } else {
+        &facts.state
+    };
+    Err(MeasureError::NotInUse {
+        volume: facts.volume.clone(),
+        state: state.to_owned(),
+    })
 }

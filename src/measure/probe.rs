@@ -46,12 +46,16 @@ async fn start(
     let tags = Tags::from([("snapmigrate:probe".to_owned(), probe.to_string())]);
     let mut made = Vec::new();
     if let Some(instance) = &inventory.instance {
-        let set = cloud.create_snapshots(instance, &[], "snapmigrate probe", &tags, None).await?;
+        let set = cloud
+            .create_snapshots(instance, &[], "snapmigrate probe", &tags, None)
+            .await?;
         made.extend(set.into_iter().map(|member| member.snapshot));
         return Ok(made);
     }
     for facts in &inventory.volumes {
-        let member = cloud.create_snapshot(&facts.volume, "snapmigrate probe", &tags).await?;
+        let member = cloud
+            .create_snapshot(&facts.volume, "snapmigrate probe", &tags)
+            .await?;
         made.push(member.snapshot);
     }
     Ok(made)
