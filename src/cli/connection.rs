@@ -1,5 +1,9 @@
 //! How to reach the two accounts, as flags. Plain values only: credentials are found by the SDK.
 
+use snapmigrate_models::ids::Region;
+
+use crate::cloud::Connection;
+
 /// Connection flags of both sides.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Connection")]
@@ -25,4 +29,31 @@ pub struct ConnectionArgs {
     /// Endpoint of every AWS service, such as that of a lab.
     #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL")]
     pub endpoint_url: Option<String>,
+}
+
+impl ConnectionArgs {
+    /// How to reach the source.
+    #[must_use]
+    pub fn source(&self) -> Connection {
+        Connection {
+            profile: self.source_profile.clone(),
+            region: self.source_region.clone(),
+            role_arn: self.source_role_arn.clone(),
+            endpoint_url: self.endpoint_url.clone(),
+        }
+    }
+
+    /// How to reach the target; its region is `region` unless a flag says otherwise.
+    #[must_use]
+    pub fn target(&self, region: &Region) -> Connection {
+        Connection {
+            profile: self.target_profile.clone(),
+            region: self
+                .target_region
+                .clone()
+                .or_else(|| Some(region.to_string())),
+            role_arn: self.target_role_arn.clone(),
+            endpoint_url: self.endpoint_url.clone(),
+        }
+    }
 }

@@ -6,8 +6,10 @@
 mod connection;
 mod error;
 mod files;
+mod measure;
 mod policy;
 mod runbook;
+mod runtime;
 mod schema;
 mod ui;
 
@@ -44,6 +46,7 @@ const EXIT_CODES: &str = "Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Measure(Box<measure::Args>),
     Runbook(runbook::Args),
     Policy(policy::Args),
     Schema(schema::Args),
@@ -52,6 +55,7 @@ enum Command {
 impl Command {
     fn run(self, ui: &Ui) -> Result<Exit, CliError> {
         match self {
+            Self::Measure(args) => measure::run(&args, ui),
             Self::Runbook(args) => runbook::run(&args, ui),
             Self::Policy(args) => policy::run(&args, ui),
             Self::Schema(args) => schema::run(&args, ui),
