@@ -2,10 +2,12 @@
 //!
 //! It must not know the product or the forecaster: it writes blocks and takes time, nothing more.
 
+pub mod audit;
 mod caller;
 mod clock;
 pub mod content;
 mod error;
+pub mod host;
 mod lab;
 pub mod scenario;
 mod server;
@@ -13,6 +15,7 @@ mod wire;
 pub mod workload;
 pub mod world;
 
+pub use audit::{Audit, AuditError, AuditPair};
 pub use caller::Caller;
 pub use clock::{LabClock, seconds, seconds_between};
 pub use error::{ApiError, LabError};

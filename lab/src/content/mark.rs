@@ -16,6 +16,8 @@ pub struct WriteMark {
     pub tick: u32,
     /// Whether the database was stopped cleanly: no recovery is needed.
     pub clean: bool,
+    /// All volumes that the database lies on, by the id they had where it wrote.
+    pub members: Vec<String>,
 }
 
 /// The log position in PostgreSQL's notation, for example `16/B374D848` (PostgreSQL documentation, type pg_lsn).

@@ -49,11 +49,6 @@ impl Bursts {
         }
     }
 
-    /// Mean pages dirtied per second.
-    pub fn ops_per_second(&self) -> f64 {
-        self.rate.middle()
-    }
-
     /// One second: dirties pages and writes the due share of the running checkpoint; blocks relative to the span.
     pub fn second(&mut self, second: i64, draws: &mut Draws, out: &mut impl FnMut(u64)) -> Written {
         let period = second.div_euclid(self.shape.period_seconds);
@@ -77,11 +72,6 @@ impl Bursts {
         let mut written = self.flush_to(usize::MAX, out);
         written += rest;
         written
-    }
-
-    /// One block of the span as the process would dirty it.
-    pub fn pick(&self, draws: &mut Draws) -> u64 {
-        self.span.pick(draws)
     }
 
     /// What a minute before the lab's start wrote: as many pages as such a load was seen to dirty.

@@ -8,6 +8,7 @@ const SEGMENT_BLOCKS: usize = 1 << 22;
 #[derive(Debug, Clone)]
 pub struct WriterLog {
     initial_blocks: u32,
+    blocks: u64,
     segments: Vec<Segment>,
 }
 
@@ -24,6 +25,7 @@ impl WriterLog {
     pub fn new(initial_blocks: u32) -> Self {
         Self {
             initial_blocks,
+            blocks: u64::from(initial_blocks),
             segments: Vec::new(),
         }
     }
@@ -41,10 +43,18 @@ impl WriterLog {
         if full {
             self.segments.push(Segment::default());
         }
+        let highest = blocks.iter().max().map_or(0, |b| u64::from(*b) + 1);
+        self.blocks = self.blocks.max(highest);
         if let Some(segment) = self.segments.last_mut() {
             segment.blocks.extend_from_slice(blocks);
             segment.ticks.push((tick, segment.blocks.len()));
         }
+    }
+
+    /// One more than the highest block ever written.
+    #[must_use]
+    pub fn blocks(&self) -> u64 {
+        self.blocks
     }
 
     /// The tick last written.

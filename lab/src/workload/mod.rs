@@ -190,9 +190,9 @@ impl Workload {
         }
     }
 
-    /// Writes what is dirty in memory at `tick`, and `pages` more pages chosen as the page processes choose them:
-    /// a forced checkpoint, or a clean stop.
-    pub fn flush(&mut self, map: &mut VersionMap, tick: u32, pages: u64) {
+    /// Writes what is dirty in memory at `tick`, and `more_blocks` more blocks, chosen as the page processes choose
+    /// them: a forced checkpoint, or a clean stop.
+    pub fn flush(&mut self, map: &mut VersionMap, tick: u32, more_blocks: u64) {
         let mut blocks = std::mem::take(&mut self.scratch);
         let mut written = Written::default();
         let mut draws = Draws::new(&[self.seed, 41, u64::from(tick)]);
@@ -204,7 +204,7 @@ impl Workload {
             } else {
                 0.0
             };
-            let count = chance::round(pages as f64 * share);
+            let count = chance::round(more_blocks as f64 * share);
             written += process.flush_pages(count, &mut draws, &mut blocks);
         }
         self.commit(map, tick, blocks, written);

@@ -10,6 +10,9 @@ use super::skew::SkewedSpan;
 use super::trace::Trace;
 use crate::content::BLOCK_BYTES;
 
+/// A block of 512 KiB holds 64 pages of 8 KiB: a flush of one block needs no more writes than that on average.
+const MOST_PAGES_PER_BLOCK: u64 = 64;
+
 /// Consecutive blocks of a volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
@@ -136,30 +139,32 @@ impl Process {
         written
     }
 
-    /// Mean page writes per second: its share of what a clean stop flushes.
+    /// Mean page writes per second: its share of what a clean stop flushes. Checkpoint processes have their own dirty
+    /// pages and no share.
     pub fn page_rate(&self) -> f64 {
         match &self.body {
             Body::Pages { rate, .. } => rate.middle(),
-            Body::Bursts(bursts) => bursts.ops_per_second(),
-            Body::Stream { .. } | Body::Replay { .. } => 0.0,
+            Body::Bursts(_) | Body::Stream { .. } | Body::Replay { .. } => 0.0,
         }
     }
 
-    /// Writes `count` pages as the process would choose them.
+    /// Writes pages as the process would choose them until `count` distinct blocks are written, or nearly.
     pub fn flush_pages(&self, count: u64, draws: &mut Draws, out: &mut Vec<u32>) -> Written {
-        match &self.body {
-            Body::Pages {
-                op_bytes, skewed, ..
-            } => pages(self.span, count, *op_bytes, skewed.as_ref(), draws, out),
-            Body::Bursts(bursts) => {
-                (0..count).for_each(|_| push(self.span, bursts.pick(draws), out));
-                Written {
-                    ops: count,
-                    bytes: count * 8192,
-                }
-            }
-            Body::Stream { .. } | Body::Replay { .. } => Written::default(),
+        let Body::Pages {
+            op_bytes, skewed, ..
+        } = &self.body
+        else {
+            return Written::default();
+        };
+        let mut distinct = std::collections::BTreeSet::new();
+        let mut written = Written::default();
+        let most = count.saturating_mul(MOST_PAGES_PER_BLOCK);
+        while (distinct.len() as u64) < count && written.ops < most {
+            let before = out.len();
+            written += pages(self.span, 1, *op_bytes, skewed.as_ref(), draws, out);
+            distinct.extend(out[before..].iter().copied());
         }
+        written
     }
 
     /// Writes what is dirty in memory.
