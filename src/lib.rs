@@ -14,5 +14,7 @@ pub mod cli;
 pub mod clock;
 pub mod cloud;
 pub mod iam;
+
+pub mod journal;
 pub mod measure;
 pub mod view;

@@ -1,0 +1,73 @@
+//! Why a journal cannot be read or written.
+
+use std::path::PathBuf;
+
+use snapmigrate_models::progress::Refused;
+
+/// A journal that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Another process writes it.
+    #[error(
+        "{} is being written by another executor: wait for it, or use `status` to look at it",
+        path.display()
+    )]
+    Locked {
+        /// Journal.
+        path: PathBuf,
+    },
+    /// The file system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// File.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// SQLite refused: a full disk, a damaged or a foreign file.
+    #[error("{}: {source}", path.display())]
+    Sqlite {
+        /// Journal.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// Not a journal, or of another version.
+    #[error(
+        "{}: format is {found:?}, this version of snapmigrate reads \"snapmigrate.journal/1\"",
+        path.display()
+    )]
+    Format {
+        /// File.
+        path: PathBuf,
+        /// What the file says it is.
+        found: String,
+    },
+    /// The journal of another plan.
+    #[error(
+        "{} is the journal of plan {journal}, not of plan {plan}: give the plan it was begun with, \
+         or another journal",
+        path.display()
+    )]
+    ForeignPlan {
+        /// Journal.
+        path: PathBuf,
+        /// Digest in the journal.
+        journal: String,
+        /// Digest of the plan that was given.
+        plan: String,
+    },
+    /// The content was changed or damaged.
+    #[error("{}: entry {seq} is damaged: {reason}; restore the file from a copy", path.display())]
+    Damaged {
+        /// Journal.
+        path: PathBuf,
+        /// Entry; 0 is the header.
+        seq: u64,
+        /// What does not fit.
+        reason: String,
+    },
+    /// The event cannot follow: an error of the executor, caught before any effect.
+    #[error("not appended: {0}")]
+    Refused(#[from] Refused),
+}
