@@ -23,3 +23,4 @@ pub mod report;
 pub mod status;
 pub mod step;
 pub mod units;
+pub mod verify;

@@ -6,12 +6,14 @@
 mod connection;
 mod error;
 mod files;
+mod lab;
 mod measure;
 mod policy;
 mod runbook;
 mod runtime;
 mod schema;
 mod ui;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -50,6 +52,8 @@ enum Command {
     Runbook(runbook::Args),
     Policy(policy::Args),
     Schema(schema::Args),
+    Verify(Box<verify::Args>),
+    Lab(lab::Args),
 }
 
 impl Command {
@@ -59,6 +63,8 @@ impl Command {
             Self::Runbook(args) => runbook::run(&args, ui),
             Self::Policy(args) => policy::run(&args, ui),
             Self::Schema(args) => schema::run(&args, ui),
+            Self::Verify(args) => verify::run(&args, ui),
+            Self::Lab(args) => lab::run(&args, ui),
         }
     }
 }

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::policy::Policy;
 use snapmigrate_models::profile::Profile;
-use snapmigrate_models::report::{Report, Verification};
+use snapmigrate_models::report::Report;
+use snapmigrate_models::verify::DeviceVerification;
 
 use super::{CliError, Exit, Ui};
 
@@ -36,7 +37,7 @@ fn schema(name: &str) -> Result<Value, CliError> {
         "policy" => schema_for!(Policy).to_value(),
         "plan" => schema_for!(Plan).to_value(),
         "report" => schema_for!(Report).to_value(),
-        "verify" => schema_for!(Verification).to_value(),
+        "verify" => schema_for!(DeviceVerification).to_value(),
         _ => return Err(unpublished(name)),
     };
     Ok(named(schema, name))

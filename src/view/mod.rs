@@ -10,6 +10,7 @@ mod runbook;
 mod status;
 mod table;
 pub mod units;
+mod verify;
 mod words;
 
 pub use plan::plan;
@@ -18,3 +19,4 @@ pub use progress::line;
 pub use report::{report, verification};
 pub use runbook::{Runbook, runbook};
 pub use status::status;
+pub use verify::device;
