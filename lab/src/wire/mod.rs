@@ -7,6 +7,7 @@ pub mod auth;
 mod chunked;
 mod cloudwatch;
 mod ebs;
+mod ec2;
 mod form;
 mod memory;
 pub mod reply;
@@ -77,10 +78,7 @@ fn dispatch(
 ) -> Result<Response<Bytes>, ApiError> {
     let (caller, body) = (&call.caller, &call.body);
     match &call.action {
-        Action::Ec2(name, _) => Err(ApiError::client(
-            "InvalidAction",
-            format!("The action {name} is not valid for this web service."),
-        )),
+        Action::Ec2(name, form) => ec2::answer(lab, caller, name, form, id),
         Action::Ebs(target) => ebs::answer(lab, caller, target, (parts, body)),
         Action::CloudWatch(name) => cloudwatch::answer(lab, caller, (call.dialect, name), body, id),
         Action::Sts(name, form) => {

@@ -46,6 +46,7 @@ pub use create::CreateVolumeRequest;
 pub use direct::ChangedBlocks;
 pub use ids::Ids;
 pub use instance::{Instance, ROOT_DEVICE};
+pub(crate) use keys::default_key;
 pub use limits::{Limits, request_limit_exceeded};
 pub use metrics::{Metric, MetricPoint};
 pub use parameters::Parameter;
@@ -55,7 +56,7 @@ pub use snapshot::{COPIED_VOLUME_ID, CopyRoute, Origin, Outcome, Snapshot, State
 pub use snapshots::{SetRequest, SnapshotRequest};
 pub use storage::Storage;
 pub use tags::Tags;
-pub use view::Glance;
+pub use view::{Glance, missing_instance, missing_snapshot, missing_volume};
 pub use volume::{Attachment, Volume};
 pub use zones::{REGIONS, Zone, zones_of};
 

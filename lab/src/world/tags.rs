@@ -44,15 +44,32 @@ impl World {
         ids: &[String],
         tags: &Tags,
     ) -> Result<(), ApiError> {
-        for id in ids {
-            let mut merged = self.tags_mut(caller, id)?.clone();
-            merged.extend(tags.clone());
-            check(&merged)?;
-        }
+        self.check_tags(caller, ids, tags)?;
         for id in ids {
             self.tags_mut(caller, id)?.extend(tags.clone());
         }
         Ok(())
+    }
+
+    /// Whether CreateTags would be accepted now.
+    ///
+    /// # Errors
+    /// As [`World::create_tags`].
+    pub fn check_tags(&self, caller: &Caller, ids: &[String], tags: &Tags) -> Result<(), ApiError> {
+        for id in ids {
+            let mut merged = self.tags_of(caller, id)?.clone();
+            merged.extend(tags.clone());
+            check(&merged)?;
+        }
+        Ok(())
+    }
+
+    fn tags_of(&self, caller: &Caller, id: &str) -> Result<&Tags, ApiError> {
+        match id.split_once('-').map(|(kind, _)| kind) {
+            Some("snap") => self.own_snapshot(caller, id).map(|snapshot| &snapshot.tags),
+            Some("vol") => self.own_volume(caller, id).map(|volume| &volume.tags),
+            _ => self.own_instance(caller, id).map(|instance| &instance.tags),
+        }
     }
 
     fn tags_mut(&mut self, caller: &Caller, id: &str) -> Result<&mut Tags, ApiError> {

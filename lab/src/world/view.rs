@@ -79,7 +79,7 @@ impl World {
             .snapshots
             .get(id)
             .filter(|s| s.visible_to(caller, self.now));
-        found.ok_or_else(|| not_found("InvalidSnapshot", "snapshot", id, "snap-"))
+        found.ok_or_else(|| missing_snapshot(id))
     }
 
     /// A snapshot that the caller owns.
@@ -99,7 +99,7 @@ impl World {
                 && volume.region == caller.region
                 && self.now >= volume.visible_at
         });
-        found.ok_or_else(|| not_found("InvalidVolume", "volume", id, "vol-"))
+        found.ok_or_else(|| missing_volume(id))
     }
 
     /// An instance that the caller owns.
@@ -107,12 +107,27 @@ impl World {
         let found = self.instances.get(id).filter(|instance| {
             instance.owner == caller.account && instance.region == caller.region
         });
-        found.ok_or_else(|| not_found("InvalidInstanceID", "instance ID", id, "i-"))
+        found.ok_or_else(|| missing_instance(id))
     }
 }
 
+/// EC2's answer for a snapshot id that is malformed or names nothing.
+pub fn missing_snapshot(id: &str) -> ApiError {
+    not_found("InvalidSnapshot", "snapshot", id, "snap-")
+}
+
+/// EC2's answer for a volume id that is malformed or names nothing.
+pub fn missing_volume(id: &str) -> ApiError {
+    not_found("InvalidVolume", "volume", id, "vol-")
+}
+
+/// EC2's answer for an instance id that is malformed or names nothing.
+pub fn missing_instance(id: &str) -> ApiError {
+    not_found("InvalidInstanceID", "instance ID", id, "i-")
+}
+
 /// EC2's answer for an id that is malformed or names nothing the caller may see.
-pub(crate) fn not_found(code: &str, noun: &str, id: &str, prefix: &str) -> ApiError {
+fn not_found(code: &str, noun: &str, id: &str, prefix: &str) -> ApiError {
     if !well_formed(id, prefix) {
         let message = format!("Invalid id: \"{id}\" (expecting \"{prefix}...\")");
         return match code {
