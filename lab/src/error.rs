@@ -63,6 +63,12 @@ pub enum LabError {
         /// What the content layer said.
         message: String,
     },
+    /// A write process of the scenario can't be built.
+    #[error(transparent)]
+    Workload(#[from] crate::workload::WorkloadError),
+    /// Volumes could not be compared.
+    #[error(transparent)]
+    Audit(#[from] crate::audit::AuditError),
     /// A volume, snapshot or instance that is not in this lab.
     #[error("there is no {entity} in this lab: name one of the scenario or one created in it")]
     Unknown {

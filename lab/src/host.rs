@@ -270,12 +270,10 @@ impl SimulatedHost {
         let writing = self.state == State::Running && self.guard.open();
         let members = self.members(now, disks);
         for member in &members {
-            if let Some((Content::Traced(map), Some(writer))) = disks.disk(&member.volume) {
-                if writing {
-                    writer.run(map, from, to)
-                } else {
-                    writer.skip(to)
-                }
+            match disks.disk(&member.volume) {
+                Some((Content::Traced(map), Some(writer))) if writing => writer.run(map, from, to),
+                Some((_, Some(writer))) => writer.skip(to),
+                _ => {}
             }
         }
         self.applied = to;

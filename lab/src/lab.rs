@@ -4,11 +4,14 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::{Request, Response};
+use serde_json::{Value, json};
 
+use crate::audit::Audit;
 use crate::clock::LabClock;
 use crate::content::ImageStore;
 use crate::error::{ApiError, LabError};
@@ -148,6 +151,33 @@ impl Lab {
     /// Answers one HTTP request of any service, region and account, as AWS would.
     pub async fn http(&self, request: Request<Bytes>) -> Response<Bytes> {
         wire::handle(self, request).await
+    }
+
+    /// Answers one request of the host protocol as the simulated host of an instance, and takes the time it takes.
+    pub async fn host(&self, instance: &str, request: Value) -> Value {
+        let answered = self.with_world(|world| Ok(world.host(instance, &request)));
+        let (reply, took) = answered.unwrap_or_else(|error| {
+            let error = json!({ "code": "device", "message": error.message, "state": "unknown" });
+            (
+                json!({ "id": request["id"], "error": error }),
+                Duration::ZERO,
+            )
+        });
+        tokio::time::sleep(took).await;
+        reply
+    }
+
+    /// Compares each target volume with what the writer of its source volume remembers, block by block.
+    ///
+    /// # Errors
+    /// [`LabError::Unknown`] for a volume that is not there or has no writer, [`LabError::Audit`] for byte-holding ones.
+    pub fn audit(&self, pairs: &[(String, String)]) -> Result<Audit, LabError> {
+        let world = self
+            .shared
+            .world
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        world.audit(pairs)
     }
 
     /// How often each action was called so far, by service and action.

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-
 use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::scenario::Dist;

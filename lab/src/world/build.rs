@@ -8,6 +8,7 @@ use crate::clock::seconds;
 use crate::error::LabError;
 use crate::scenario::{Database, FaultSpec, Place, Scenario, Service, SnapshotSpec, VolumeSpec};
 
+use super::hosts::Begin;
 use super::{
     Attachment, Chance, Ids, Instance, Limits, Origin, Outcome, ROOT_DEVICE, Settings, Snapshot,
     Storage, Volume, World,
@@ -47,6 +48,8 @@ impl World {
     /// [`LabError::Content`] when a volume's content can't be made.
     pub fn from_scenario(scenario: &Scenario, ground: Ground) -> Result<World, LabError> {
         let (service, database) = (scenario.service.clone(), scenario.database.clone());
+        let since = ground.start - oldest_age(&scenario.volumes);
+        let seed = ground.seed;
         let mut world = World::new(ground, service, database, scenario.faults);
         for place in [&scenario.source, &scenario.target] {
             world.add_instance(place);
@@ -54,7 +57,18 @@ impl World {
         }
         for spec in &scenario.volumes {
             world.add_volume(&scenario.source, spec)?;
+            let base_dir = &scenario.base_dir;
+            world.add_writer(
+                spec,
+                &Begin {
+                    since,
+                    seed,
+                    base_dir,
+                },
+            )?;
         }
+        world.add_hosts(scenario, since, seed);
+        world.live_through_past(&scenario.volumes)?;
         Ok(world)
     }
 
@@ -72,6 +86,7 @@ impl World {
             instances: BTreeMap::new(),
             volumes: BTreeMap::new(),
             snapshots: BTreeMap::new(),
+            hosts: BTreeMap::new(),
             waiting: Vec::new(),
             receiving: BTreeMap::new(),
             comparisons: Default::default(),
@@ -143,14 +158,27 @@ impl World {
             family: format!("family/{}", spec.id),
             base: None,
             content,
+            workload: None,
             last_snapshot_request: None,
         };
         self.volumes.insert(volume.id.clone(), volume);
-        let mut snapshots = spec.snapshots.clone();
-        snapshots.sort_by(|one, other| other.age_hours.total_cmp(&one.age_hours));
-        snapshots
+        Ok(())
+    }
+
+    /// Takes the snapshots that exist at the start, each at its time while the writers write.
+    fn live_through_past(&mut self, volumes: &[VolumeSpec]) -> Result<(), LabError> {
+        let past = |spec| move |snapshot| (spec, snapshot);
+        let mut snapshots = volumes
             .iter()
-            .try_for_each(|snapshot| self.add_snapshot(spec, snapshot))
+            .flat_map(|spec| spec.snapshots.iter().map(past(spec)))
+            .collect::<Vec<(&VolumeSpec, &SnapshotSpec)>>();
+        snapshots.sort_by(|one, other| other.1.age_hours.total_cmp(&one.1.age_hours));
+        for (spec, snapshot) in snapshots {
+            self.advance_hosts(self.start - age(snapshot));
+            self.add_snapshot(spec, snapshot)?;
+        }
+        self.advance_hosts(self.start);
+        Ok(())
     }
 
     fn add_snapshot(&mut self, spec: &VolumeSpec, past: &SnapshotSpec) -> Result<(), LabError> {
@@ -159,9 +187,14 @@ impl World {
         let fail = |error| bad_content(&id, &error);
         let content = volume.content.freeze_clone(&id).map_err(fail)?;
         let full_bytes = content.written_blocks().map_err(fail)?.bytes();
-        let from = self.start - seconds(past.age_hours * 3600.0);
+        let from = self.start - age(past);
         let until = from + seconds(past.duration_seconds);
-        let incremental = self.previous_snapshot(volume).is_some();
+        let previous = self.previous_snapshot(volume);
+        let incremental = previous.is_some();
+        let delta_bytes = match previous.and_then(|older| older.content.as_ref()) {
+            Some(older) => content.changed_since(older).map_err(fail)?.bytes(),
+            None => full_bytes,
+        };
         let snapshot = Snapshot {
             id: id.clone(),
             owner: volume.owner.clone(),
@@ -184,7 +217,7 @@ impl World {
             },
             content: Some(content),
             full_bytes,
-            delta_bytes: 0,
+            delta_bytes,
             incremental,
             permissions: Default::default(),
             promised_minutes: None,
@@ -193,6 +226,17 @@ impl World {
         self.snapshots.insert(id, snapshot);
         Ok(())
     }
+}
+
+/// How long before the start the writers begin: at the oldest snapshot, in whole seconds.
+fn oldest_age(volumes: &[VolumeSpec]) -> TimeDelta {
+    let ages = volumes.iter().flat_map(|spec| &spec.snapshots).map(age);
+    let oldest = ages.max().unwrap_or_default();
+    TimeDelta::seconds(oldest.num_seconds() + i64::from(oldest.subsec_nanos() > 0))
+}
+
+fn age(snapshot: &SnapshotSpec) -> TimeDelta {
+    seconds(snapshot.age_hours * 3600.0)
 }
 
 fn long_attached(place: &Place, spec: &VolumeSpec, since: DateTime<Utc>) -> Attachment {

@@ -226,6 +226,7 @@ impl World {
             family,
             base,
             content,
+            workload: None,
             last_snapshot_request: None,
         })
     }

@@ -4,6 +4,7 @@
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 
 use crate::caller::Caller;
+use crate::workload::MinuteSample;
 
 use super::World;
 
@@ -50,12 +51,26 @@ impl World {
 
     fn minute_sums(
         &self,
-        _volume: &str,
-        _metric: Metric,
-        _first: DateTime<Utc>,
-        _end: DateTime<Utc>,
+        volume: &str,
+        metric: Metric,
+        first: DateTime<Utc>,
+        end: DateTime<Utc>,
     ) -> Vec<MetricPoint> {
-        Vec::new()
+        let writer = self.volumes.get(volume).and_then(|v| v.workload.as_ref());
+        let samples = writer.map_or_else(Vec::new, |writer| writer.metrics(first, end));
+        let point = |sample: MinuteSample| MetricPoint {
+            at: sample.at,
+            sum: sum(metric, sample),
+        };
+        samples.into_iter().map(point).collect()
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a minute's bytes fit 53 bits")]
+fn sum(metric: Metric, sample: MinuteSample) -> f64 {
+    match metric {
+        Metric::VolumeWriteBytes => sample.write_bytes as f64,
+        Metric::VolumeWriteOps => sample.write_ops as f64,
     }
 }
 

@@ -10,6 +10,7 @@ mod copies;
 mod create;
 mod delete;
 mod direct;
+mod hosts;
 mod ids;
 mod instance;
 mod keys;
@@ -35,6 +36,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::error::ApiError;
+use crate::host::SimulatedHost;
 use crate::scenario::{Database, FaultSpec, Service};
 
 pub use admit::{Admission, Admit};
@@ -90,6 +92,7 @@ pub struct World {
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) volumes: BTreeMap<String, Volume>,
     pub(crate) snapshots: BTreeMap<String, Snapshot>,
+    hosts: BTreeMap<String, SimulatedHost>,
     /// Copies that wait behind another one, in the order they were asked for.
     waiting: Vec<String>,
     receiving: BTreeMap<String, reception::Reception>,
@@ -171,6 +174,7 @@ impl World {
     /// `InternalError` when a volume's content can't be read or written.
     pub fn advance(&mut self, now: DateTime<Utc>) -> Result<(), ApiError> {
         let now = now.max(self.now);
+        self.advance_hosts(now);
         self.begin_waiting_copies(now)?;
         self.now = now;
         Ok(())

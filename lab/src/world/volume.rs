@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 
 use crate::content::Content;
+use crate::workload::Workload;
 
 /// An attachment, whole or under way.
 #[derive(Debug, Clone)]
@@ -81,6 +82,8 @@ pub struct Volume {
     pub base: Option<String>,
     /// What it holds.
     pub content: Content,
+    /// The processes that write to it: the database's volumes have one, even an idle one.
+    pub workload: Option<Workload>,
     /// When a snapshot of it was last requested.
     pub last_snapshot_request: Option<DateTime<Utc>>,
 }
