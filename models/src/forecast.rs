@@ -1,8 +1,175 @@
 //! From observations to quantiles of every delta, duration, clock and the cost.
+//!
+//! `fit` turns a profile into models that live in the plan; `at_gate` brings their forecast up to
+//! date with what the rounds measured. It must not know the schedule search.
+
+mod gate;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::dirty::{self, DirtyCurve, Interval};
+pub use crate::evidence::{Evidence, MeasuredRound, VolumeWrites};
+use crate::ids::VolumeId;
+use crate::inventory::Inventory;
+use crate::load::LoadModel;
+use crate::observation::{ObservedDelta, VolumeObservations};
+use crate::policy::Policy;
+use crate::profile::Profile;
+use crate::service::{self, Point, ServiceModel};
+use crate::units::{BLOCK_BYTES, GIB, epoch_seconds};
+
+pub use gate::{at_gate, next_round};
+
 /// The fitted models of one consistency group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct FittedModel {}
+pub struct FittedModel {
+    /// One per data volume, in order of ids.
+    pub volumes: Vec<VolumeModel>,
+    /// One per service step.
+    pub services: Vec<ServiceModel>,
+    /// A database is fenced, flushed and recovered.
+    pub database: bool,
+    /// Where every input comes from: measured (how many points), prior (source) or assumed.
+    pub provenance: Vec<String>,
+}
+
+/// What was learned of one volume.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VolumeModel {
+    /// Volume.
+    pub volume: VolumeId,
+    /// Blocks a full snapshot moves.
+    pub base_blocks: f64,
+    /// Distinct blocks dirtied as a function of what is written.
+    pub curve: DirtyCurve,
+    /// What will be written when.
+    pub load: LoadModel,
+}
+
+/// Fits the models to a profile. Total: what is missing widens the forecast and is said.
+#[must_use]
+pub fn fit(profile: &Profile, policy: &Policy) -> FittedModel {
+    let mut volumes: Vec<VolumeModel> = profile
+        .volumes
+        .iter()
+        .map(|seen| volume_model(&profile.inventory, seen))
+        .collect();
+    volumes.sort_by(|a, b| a.volume.cmp(&b.volume));
+    let durations: Vec<_> = profile
+        .volumes
+        .iter()
+        .flat_map(|v| &v.durations)
+        .cloned()
+        .collect();
+    let services = learned(&service::priors(), &durations);
+    let provenance = provenance(&volumes, &services);
+    FittedModel {
+        volumes,
+        services,
+        database: policy.database.is_some(),
+        provenance,
+    }
+}
+
+fn volume_model(inventory: &Inventory, seen: &VolumeObservations) -> VolumeModel {
+    let load = LoadModel::fit(&seen.writes);
+    let (base_blocks, base_words) = base_blocks(inventory, seen);
+    let deltas = sound_deltas(seen);
+    let intervals: Vec<Interval<'_>> = deltas
+        .iter()
+        .map(|delta| Interval {
+            written: load.observed(
+                &seen.writes,
+                epoch_seconds(delta.from),
+                epoch_seconds(delta.to),
+            ),
+            changed_blocks: delta.changed_blocks,
+            runs: &delta.runs,
+        })
+        .collect();
+    let mut curve = dirty::fit(&intervals, base_blocks, load.minute());
+    curve.provenance = format!("{}; {base_words}", curve.provenance);
+    VolumeModel {
+        volume: seen.volume.clone(),
+        base_blocks,
+        curve,
+        load,
+    }
+}
+
+/// Deltas in order of time, without those that end before they begin or repeat another.
+fn sound_deltas(seen: &VolumeObservations) -> Vec<&ObservedDelta> {
+    let mut deltas: Vec<&ObservedDelta> = seen.deltas.iter().filter(|d| d.to > d.from).collect();
+    deltas.sort_by_key(|delta| (delta.from, delta.to));
+    deltas.dedup_by_key(|delta| (delta.from, delta.to));
+    deltas
+}
+
+/// Written blocks as a snapshot told them; else the newest snapshot's full size; else the size.
+fn base_blocks(inventory: &Inventory, seen: &VolumeObservations) -> (f64, &'static str) {
+    let size = inventory
+        .volumes
+        .iter()
+        .find(|facts| facts.volume == seen.volume);
+    let size_blocks = size.map(|facts| facts.size_gib.saturating_mul(GIB / BLOCK_BYTES) as f64);
+    let limit = |blocks: f64| size_blocks.map_or(blocks, |size| blocks.min(size));
+    let told = inventory
+        .snapshots
+        .iter()
+        .rev()
+        .filter(|s| s.volume == seen.volume);
+    let told = told
+        .filter_map(|s| s.full_bytes)
+        .next()
+        .map(|bytes| (bytes / BLOCK_BYTES) as f64);
+    match seen
+        .written_blocks
+        .map(|blocks| blocks as f64)
+        .or(told)
+        .filter(|blocks| *blocks > 0.0)
+    {
+        Some(blocks) => (
+            limit(blocks),
+            "written blocks: measured (a snapshot's full size)",
+        ),
+        None => (
+            size_blocks.unwrap_or(0.0),
+            "written blocks: assumed (the whole volume; a snapshot with its full size would tell)",
+        ),
+    }
+}
+
+/// The services after more durations, each step by its own.
+pub(crate) fn learned(
+    services: &[ServiceModel],
+    durations: &[crate::observation::ObservedDuration],
+) -> Vec<ServiceModel> {
+    let mut ordered: Vec<_> = durations.iter().collect();
+    ordered.sort_by_key(|duration| duration.ended_at);
+    let update = |model: &ServiceModel| {
+        let own = ordered
+            .iter()
+            .filter(|duration| duration.step == model.step);
+        let points: Vec<Point> = own.filter_map(|duration| Point::of(duration)).collect();
+        model.updated(&points)
+    };
+    services.iter().map(update).collect()
+}
+
+/// One line per input of the forecast.
+pub(crate) fn provenance(volumes: &[VolumeModel], services: &[ServiceModel]) -> Vec<String> {
+    let per_volume = volumes.iter().flat_map(|volume| {
+        let name = &volume.volume;
+        [
+            format!("{name}: {}", volume.curve.provenance),
+            format!("{name}: {}", volume.load.provenance),
+        ]
+    });
+    per_volume
+        .chain(services.iter().map(ServiceModel::provenance))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,18 +8,28 @@
 //! compared. This crate must not know AWS, files, terminals, a clock or a source of chance: `now`
 //! and seeds are arguments.
 
+pub mod chain;
+pub mod check;
+pub mod cost;
 pub mod decide;
+pub mod dirty;
+pub mod draws;
 pub mod evidence;
 pub mod forecast;
 pub mod format;
 pub mod ids;
 pub mod inventory;
+pub mod limits;
+pub mod load;
 pub mod observation;
+pub mod path;
 pub mod plan;
 pub mod policy;
 pub mod profile;
 pub mod progress;
 pub mod report;
+pub mod schedule;
+pub mod service;
 pub mod status;
 pub mod step;
 pub mod units;

@@ -34,6 +34,42 @@ impl Blocks {
     }
 }
 
+/// The whole blocks nearest to a modelled number of blocks; zero for what is not a number.
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to what a u64 holds; NaN becomes 0"
+)]
+pub fn whole_blocks(blocks: f64) -> u64 {
+    blocks.round().clamp(0.0, 9e18) as u64
+}
+
+/// Seconds as a span of time, to the millisecond; zero for what is not a number.
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "clamped to a hundred years"
+)]
+pub fn span(seconds: f64) -> chrono::TimeDelta {
+    let milliseconds = (seconds * 1000.0).round().clamp(-3.2e12, 3.2e12);
+    chrono::TimeDelta::milliseconds(milliseconds as i64)
+}
+
+/// Seconds since 1970, as the models count time.
+#[must_use]
+pub fn epoch_seconds(at: Timestamp) -> f64 {
+    at.timestamp_millis() as f64 / 1000.0
+}
+
+/// The point in time `seconds` after 1970; the nearest one that can be written down.
+#[must_use]
+pub fn at_epoch_seconds(seconds: f64) -> Timestamp {
+    Timestamp::UNIX_EPOCH
+        .checked_add_signed(span(seconds))
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
 /// Three quantiles of an uncertain quantity; the unit is in the name of the field that holds it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Quantiles {

@@ -44,6 +44,7 @@ fn measured(index: u32, round: &RoundProgress) -> Option<MeasuredRound> {
         deltas: round.deltas.clone().unwrap_or_default(),
         snapshot_seconds: round.snapshot_seconds(),
         transfer_seconds: round.transfer_seconds(),
+        writes: Vec::new(),
     })
 }
 

@@ -1,0 +1,119 @@
+//! Which blocks changed in which deltas, with equal histories counted together.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Deltas one table can tell apart: a history is a bit mask.
+pub const MAX_DELTAS: usize = 24;
+
+/// Distinct histories that are kept; the rarest beyond are counted as the commonest of their size.
+const MAX_PATTERNS: usize = 512;
+
+/// How many blocks changed in exactly which of a series of deltas.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct IncidenceTable {
+    /// Operational time of each delta.
+    pub volumes: Vec<f64>,
+    /// Bit `j` of the mask: changed in delta `j`. With the number of such blocks.
+    pub patterns: Vec<(u32, u64)>,
+}
+
+impl IncidenceTable {
+    /// Groups the blocks of `deltas` (runs `[first, length]` in any order) by their history.
+    /// Deltas beyond the newest [`MAX_DELTAS`] are left out.
+    #[must_use]
+    pub fn of(deltas: &[(f64, &[(u64, u64)])]) -> Self {
+        let deltas = &deltas[deltas.len().saturating_sub(MAX_DELTAS)..];
+        let volumes = deltas.iter().map(|delta| delta.0).collect();
+        Self {
+            volumes,
+            patterns: condensed(swept(deltas)),
+        }
+    }
+
+    /// Blocks that changed at least once.
+    #[must_use]
+    pub fn touched(&self) -> u64 {
+        self.patterns.iter().map(|pattern| pattern.1).sum()
+    }
+}
+
+/// Walks over all run borders once, keeping how often each delta covers the current block.
+fn swept(deltas: &[(f64, &[(u64, u64)])]) -> BTreeMap<u32, u64> {
+    let mut borders: Vec<(u64, usize, bool)> = Vec::new();
+    for (delta, (_, runs)) in deltas.iter().enumerate() {
+        for &(first, length) in runs.iter().filter(|run| run.1 > 0) {
+            borders.push((first, delta, true));
+            borders.push((first.saturating_add(length), delta, false));
+        }
+    }
+    borders.sort_unstable();
+    let mut depth = vec![0_i64; deltas.len()];
+    let (mut mask, mut at, mut counts) = (0_u32, 0_u64, BTreeMap::new());
+    for (position, delta, opens) in borders {
+        if mask != 0 && position > at {
+            *counts.entry(mask).or_insert(0) += position - at;
+        }
+        at = position;
+        depth[delta] += if opens { 1 } else { -1 };
+        mask = if depth[delta] > 0 {
+            mask | (1 << delta)
+        } else {
+            mask & !(1 << delta)
+        };
+    }
+    counts
+}
+
+/// At most [`MAX_PATTERNS`] rows; a rare history joins the commonest one with as many changes.
+fn condensed(counts: BTreeMap<u32, u64>) -> Vec<(u32, u64)> {
+    let mut rows: Vec<(u32, u64)> = counts.into_iter().collect();
+    if rows.len() > MAX_PATTERNS {
+        rows.sort_by_key(|row| (std::cmp::Reverse(row.1), row.0));
+        let rare = rows.split_off(MAX_PATTERNS);
+        for (mask, count) in rare {
+            let ones = mask.count_ones();
+            let like = rows
+                .iter()
+                .position(|row| row.0.count_ones() == ones)
+                .unwrap_or(0);
+            rows[like].1 += count;
+        }
+        rows.sort_unstable();
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_histories_are_counted_together() {
+        let first: &[(u64, u64)] = &[(0, 4), (10, 2)];
+        let second: &[(u64, u64)] = &[(2, 4)];
+        let table = IncidenceTable::of(&[(1.0, first), (1.0, second)]);
+        assert_eq!(table.patterns, vec![(0b01, 4), (0b10, 2), (0b11, 2)]);
+        assert_eq!(table.touched(), 8);
+    }
+
+    #[test]
+    fn overlapping_and_unsorted_runs_count_each_block_once() {
+        let runs: &[(u64, u64)] = &[(5, 5), (0, 8), (7, 1), (3, 0)];
+        let table = IncidenceTable::of(&[(1.0, runs)]);
+        assert_eq!(table.patterns, vec![(1, 10)]);
+    }
+
+    #[test]
+    fn rare_histories_are_condensed_without_losing_blocks() {
+        let counts: BTreeMap<u32, u64> = (1..2000_u32)
+            .map(|mask| (mask, 1 + u64::from(mask % 3)))
+            .collect();
+        let all: u64 = counts.values().sum();
+        let rows = condensed(counts);
+        assert!(rows.len() <= MAX_PATTERNS);
+        assert_eq!(rows.iter().map(|row| row.1).sum::<u64>(), all);
+    }
+}

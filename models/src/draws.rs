@@ -1,0 +1,162 @@
+//! Chance for the simulation: every draw is a fixed set of variates that depends on the seed alone.
+//!
+//! Nothing that is simulated decides how many variates are taken. So two circumstances are compared
+//! on the same luck, and a worse one never looks better by chance. It must not know what is drawn for.
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::observation::ServiceStep;
+
+/// Draws behind a forecast that is shown or decided on.
+pub const DRAWS: usize = 2000;
+
+/// Draws behind a comparison of candidates.
+pub const SEARCH_DRAWS: usize = 200;
+
+/// Rounds a simulation follows; a longer chain has converged long before.
+pub const MAX_ROUNDS: usize = 24;
+
+/// Number of service steps.
+pub const STEPS: usize = 9;
+
+/// One possible world.
+#[derive(Clone, Debug)]
+pub struct Draw {
+    /// Group's write level, standard normal.
+    pub level: f64,
+    /// Group's writes in the window before the fence, Student t with 4 degrees of freedom.
+    pub burst: f64,
+    /// Where in the flush period the fence falls, in (0, 1).
+    pub phase: f64,
+    /// Per volume: its own write level and the shape of its curve (standard normal), and the
+    /// curve's error (Student t with 4 degrees of freedom).
+    pub volumes: Vec<VolumeDraw>,
+    /// Per step: what is not known of overhead and rate, standard normal.
+    pub service: [[f64; 2]; STEPS],
+    /// Per round and step: scatter of the call, Student t with 4 degrees of freedom.
+    scatter: Vec<[f64; STEPS]>,
+    /// Per round and step: whether the call falls into the tail, in (0, 1).
+    tail: Vec<[f64; STEPS]>,
+}
+
+/// The part of a draw that belongs to one volume.
+#[derive(Clone, Copy, Debug)]
+pub struct VolumeDraw {
+    /// Its own write level, standard normal.
+    pub level: f64,
+    /// Shape of its delta curve, standard normal.
+    pub shape: f64,
+    /// Error of its delta curve, Student t with 4 degrees of freedom.
+    pub error: f64,
+}
+
+impl Draw {
+    /// Scatter and tail variates of one call; rounds beyond the last share the last one's luck.
+    #[must_use]
+    pub fn call(&self, round: usize, step: ServiceStep) -> (f64, f64) {
+        let round = round.min(MAX_ROUNDS);
+        (
+            self.scatter[round][step as usize],
+            self.tail[round][step as usize],
+        )
+    }
+}
+
+/// `count` draws for a group of `volumes` volumes.
+#[must_use]
+pub fn draws(seed: u64, volumes: usize, count: usize) -> Vec<Draw> {
+    let mut chance = Chance(ChaCha8Rng::seed_from_u64(seed));
+    (0..count)
+        .map(|index| chance.draw(index as u64, volumes))
+        .collect()
+}
+
+struct Chance(ChaCha8Rng);
+
+impl Chance {
+    /// Each draw has a stream of its own, so the first hundred of two thousand are the hundred.
+    fn draw(&mut self, index: u64, volumes: usize) -> Draw {
+        self.0.set_stream(index + 1);
+        self.0.set_word_pos(0);
+        Draw {
+            level: self.normal(),
+            burst: self.student(),
+            phase: self.uniform(),
+            service: std::array::from_fn(|_| [self.normal(), self.normal()]),
+            scatter: (0..=MAX_ROUNDS)
+                .map(|_| std::array::from_fn(|_| self.student()))
+                .collect(),
+            tail: (0..=MAX_ROUNDS)
+                .map(|_| std::array::from_fn(|_| self.uniform()))
+                .collect(),
+            volumes: (0..volumes).map(|_| self.volume()).collect(),
+        }
+    }
+
+    fn volume(&mut self) -> VolumeDraw {
+        VolumeDraw {
+            level: self.normal(),
+            shape: self.normal(),
+            error: self.student(),
+        }
+    }
+
+    /// In the open interval (0, 1).
+    fn uniform(&mut self) -> f64 {
+        ((self.0.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+    }
+
+    /// Box and Muller 1958.
+    fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * self.uniform().ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+
+    fn student(&mut self) -> f64 {
+        student4_quantile(self.uniform())
+    }
+}
+
+/// Quantile of Student's t with 4 degrees of freedom in closed form (Shaw, Journal of
+/// Computational Finance 9, 2006), cut at 12 so that one draw in 10,000 does not decide a mean.
+#[must_use]
+pub fn student4_quantile(level: f64) -> f64 {
+    let alpha = (4.0 * level * (1.0 - level)).clamp(1e-12, 1.0);
+    let root = alpha.sqrt();
+    let q = (root.acos() / 3.0).cos() / root;
+    let size = 2.0 * (q - 1.0).max(0.0).sqrt();
+    (if level < 0.5 { -size } else { size }).clamp(-12.0, 12.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shorter_run_is_the_beginning_of_a_longer_one() {
+        let few = draws(7, 2, 3);
+        let many = draws(7, 2, 9);
+        assert_eq!(format!("{:?}", few[2]), format!("{:?}", many[2]));
+        assert_ne!(format!("{:?}", many[2]), format!("{:?}", many[3]));
+    }
+
+    #[test]
+    fn student_quantiles_match_the_table() {
+        assert!((student4_quantile(0.9) - 1.533).abs() < 1e-3);
+        assert!((student4_quantile(0.99) - 3.747).abs() < 1e-3);
+        assert!((student4_quantile(0.1) + 1.533).abs() < 1e-3);
+        assert!(student4_quantile(0.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn normals_have_the_right_spread() {
+        let all = draws(1, 1, 4000);
+        let mean = all.iter().map(|d| d.level).sum::<f64>() / 4000.0;
+        let variance = all.iter().map(|d| d.level * d.level).sum::<f64>() / 4000.0;
+        assert!(
+            mean.abs() < 0.06 && (variance - 1.0).abs() < 0.1,
+            "{mean} {variance}"
+        );
+    }
+}

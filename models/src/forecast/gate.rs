@@ -1,0 +1,265 @@
+//! The forecast at the gate: the plan's models, taught by the rounds and the fresh write rate.
+
+use crate::chain::{Chain, Circumstances};
+use crate::cost::Spending;
+use crate::dirty::{self, Interval, Written};
+use crate::draws::{DRAWS, Draw, SEARCH_DRAWS, draws};
+use crate::evidence::{Evidence, MeasuredRound};
+use crate::ids::VolumeId;
+use crate::load::{LoadClock, LoadModel};
+use crate::observation::{ObservedDuration, ServiceStep};
+use crate::plan::{Forecast, Plan};
+use crate::policy::TransferPath;
+use crate::units::{BLOCK_BYTES, Quantiles, Timestamp, at_epoch_seconds, epoch_seconds};
+
+use super::{FittedModel, VolumeModel, learned, provenance};
+
+/// Log spread of the level when the last minutes were watched.
+const FRESH_LEVEL_SPREAD: f64 = 0.08;
+/// Share of the hour-to-hour scatter that is left when the last minutes were watched.
+const FRESH_BURST_SHARE: f64 = 0.5;
+/// Least log spread between the watched minutes and the window.
+const FRESH_LEAST_BURST: f64 = 0.05;
+/// A fresh rate below the rhythm's may be a lull: only half of it counts, in ln.
+const LULL_SHARE: f64 = 0.5;
+
+/// Forecast of a cutover that starts now, from everything measured so far. Falls back to the
+/// plan's knowledge wherever the evidence is silent; `seed` fixes every draw.
+#[must_use]
+pub fn at_gate(plan: &Plan, evidence: &Evidence, now: Timestamp, seed: u64) -> Forecast {
+    let model = taught(plan, evidence, now);
+    let chain = Chain::of(&model, Circumstances::plain(path_of(plan)));
+    let rounds = evidence.rounds.len().max(1);
+    let since = epoch_seconds(last_round(plan, evidence, now));
+    let now = epoch_seconds(now);
+    let spent = Spending::so_far(plan, &model, evidence);
+    let all = draws(seed, chain.volumes(), DRAWS);
+    let ends: Vec<_> = all
+        .iter()
+        .map(|draw| {
+            chain.cutover(
+                since,
+                now + chain.checkpoint_seconds(rounds, draw),
+                rounds,
+                draw,
+            )
+        })
+        .collect();
+    let column = |part: &dyn Fn(&crate::chain::Cutover) -> f64| {
+        Quantiles::of(&mut ends.iter().map(part).collect::<Vec<f64>>())
+    };
+    let write_downtime_seconds = column(&|end| end.write_downtime_seconds);
+    Forecast {
+        freeze_seconds: column(&|end| end.freeze_seconds),
+        write_downtime_seconds,
+        read_downtime_seconds: if model.database {
+            write_downtime_seconds
+        } else {
+            Quantiles::exact(0.0)
+        },
+        final_delta_bytes: column(&|end| end.round.delta_bytes),
+        cost_usd: column(&|end| spent.with_round(end.round.delta_bytes).usd()),
+        provenance: model.provenance,
+    }
+}
+
+/// What one more round would come to if it started now: delta bytes, snapshot and transfer
+/// seconds. For the decision whether it is worth its time.
+#[must_use]
+pub fn next_round(plan: &Plan, evidence: &Evidence, now: Timestamp, seed: u64) -> [Quantiles; 3] {
+    let model = taught(plan, evidence, now);
+    let chain = Chain::of(&model, Circumstances::plain(path_of(plan)));
+    let index = evidence.rounds.len().max(1);
+    let since = epoch_seconds(last_round(plan, evidence, now));
+    let play = |draw: &Draw| chain.round(since, epoch_seconds(now), index, draw);
+    let outcomes: Vec<_> = draws(seed, chain.volumes(), SEARCH_DRAWS)
+        .iter()
+        .map(play)
+        .collect();
+    let column = |part: &dyn Fn(&crate::chain::RoundOutcome) -> f64| {
+        Quantiles::of(&mut outcomes.iter().map(part).collect::<Vec<f64>>())
+    };
+    [
+        column(&|o| o.delta_bytes),
+        column(&|o| o.snapshot_seconds),
+        column(&|o| o.transfer_seconds),
+    ]
+}
+
+/// The path of the plan's last hop.
+fn path_of(plan: &Plan) -> TransferPath {
+    plan.rounds
+        .last()
+        .map_or(TransferPath::Copy, |round| round.path)
+}
+
+/// Point in time the last completed round holds; the base's planned start before any round.
+fn last_round(plan: &Plan, evidence: &Evidence, now: Timestamp) -> Timestamp {
+    let measured = evidence.rounds.iter().map(|round| round.at).max();
+    let planned = plan.rounds.first().map(|round| round.start);
+    evidence
+        .last_round_at
+        .or(measured)
+        .or(planned)
+        .unwrap_or(plan.made_at)
+        .min(now)
+}
+
+/// The plan's models after the evidence.
+fn taught(plan: &Plan, evidence: &Evidence, now: Timestamp) -> FittedModel {
+    let mut rounds: Vec<&MeasuredRound> = evidence.rounds.iter().collect();
+    rounds.sort_by_key(|round| (round.at, round.index));
+    let mut volumes: Vec<VolumeModel> = plan
+        .model
+        .volumes
+        .iter()
+        .map(|volume| with_rounds(volume, &rounds))
+        .collect();
+    let fresh = with_fresh_rate(&mut volumes, evidence, now);
+    let services = learned(&plan.model.services, &durations(plan, evidence, &rounds));
+    let mut sources = provenance(&volumes, &services);
+    sources.extend(fresh);
+    FittedModel {
+        volumes,
+        services,
+        database: plan.model.database,
+        provenance: sources,
+    }
+}
+
+/// The volume's curve after its deltas in the rounds; the base tells how many blocks are written.
+fn with_rounds(volume: &VolumeModel, rounds: &[&MeasuredRound]) -> VolumeModel {
+    let mut next = volume.clone();
+    let mut intervals = Vec::new();
+    for (position, round) in rounds.iter().enumerate() {
+        let Some(delta) = round
+            .deltas
+            .iter()
+            .find(|delta| delta.volume == volume.volume)
+        else {
+            continue;
+        };
+        if position == 0 && round.index == 0 {
+            next.base_blocks = delta.changed_blocks as f64;
+            next.curve.bound_blocks = next.base_blocks.max(1.0);
+        } else if let Some(before) = position.checked_sub(1).map(|before| rounds[before].at) {
+            let written = written_between(&volume.volume, &volume.load, round, before);
+            intervals.push(Interval {
+                written,
+                changed_blocks: delta.changed_blocks,
+                runs: &delta.runs,
+            });
+        }
+    }
+    next.curve = dirty::refit(&next.curve, &intervals);
+    next
+}
+
+/// What a round says was written since the one before; else what the rhythm expects.
+fn written_between(
+    id: &VolumeId,
+    load: &LoadModel,
+    round: &MeasuredRound,
+    before: Timestamp,
+) -> Written {
+    let told = round.writes.iter().find(|writes| &writes.volume == id);
+    let told =
+        told.filter(|w| w.write_bytes.is_finite() && w.write_bytes > 0.0 && w.write_ops > 0.0);
+    told.map_or_else(
+        || LoadClock::of(load).written(epoch_seconds(before), epoch_seconds(round.at)),
+        |writes| load.written(writes.write_bytes, writes.write_ops),
+    )
+}
+
+/// Scales the loads to the watched minutes; says so.
+fn with_fresh_rate(
+    volumes: &mut [VolumeModel],
+    evidence: &Evidence,
+    now: Timestamp,
+) -> Option<String> {
+    let positive = |rate: Option<f64>| rate.filter(|rate| rate.is_finite() && *rate > 0.0);
+    let bytes = positive(evidence.fresh_write_bytes_per_second)?;
+    let (expected_bytes, expected_ops) = expected_rates(volumes, now);
+    let by_bytes = bytes / expected_bytes.max(1e-9);
+    let by_ops = positive(evidence.fresh_write_ops_per_second)
+        .map_or(by_bytes, |ops| ops / expected_ops.max(1e-9));
+    let ratio = (by_bytes * by_ops).sqrt().clamp(0.01, 100.0);
+    let counted = if ratio < 1.0 {
+        ratio.powf(LULL_SHARE)
+    } else {
+        ratio
+    };
+    for volume in volumes.iter_mut() {
+        let load = &mut volume.load;
+        load.level *= counted;
+        load.level_spread = load.level_spread.min(FRESH_LEVEL_SPREAD);
+        load.burst_spread = (load.burst_spread * FRESH_BURST_SHARE).max(FRESH_LEAST_BURST);
+    }
+    Some(format!(
+        "write load: measured (fresh rate, {ratio:.2} of what the rhythm expects now)"
+    ))
+}
+
+/// Bytes and operations per second the rhythm expects of the group in the hour around `now`.
+fn expected_rates(volumes: &[VolumeModel], now: Timestamp) -> (f64, f64) {
+    let now = epoch_seconds(now);
+    let share = |load: &LoadModel| {
+        let hour = LoadClock::of(load).written(now - 300.0, now);
+        let minute = load.minute().scaled(5.0 / load.level.max(1e-9));
+        let mean = minute.small + minute.bulk_blocks;
+        if mean > 0.0 {
+            (hour.small + hour.bulk_blocks) / mean
+        } else {
+            1.0
+        }
+    };
+    volumes
+        .iter()
+        .map(|v| &v.load)
+        .fold((0.0, 0.0), |sum, load| {
+            let share = share(load);
+            (
+                sum.0 + load.mean_bytes_per_second * share,
+                sum.1 + load.mean_ops_per_second * share,
+            )
+        })
+}
+
+/// Durations of the evidence; those of rounds as a whole where it has no single ones.
+fn durations(plan: &Plan, evidence: &Evidence, rounds: &[&MeasuredRound]) -> Vec<ObservedDuration> {
+    let mut all = evidence.durations.clone();
+    let has = |step| {
+        evidence
+            .durations
+            .iter()
+            .any(|duration| duration.step == step)
+    };
+    let (snapshots, copies) = (has(ServiceStep::Snapshot), has(ServiceStep::Copy));
+    for round in rounds {
+        let largest = round.deltas.iter().map(|delta| delta.changed_blocks).max();
+        let Some(moved) = largest.map(|blocks| blocks.saturating_mul(BLOCK_BYTES)) else {
+            continue;
+        };
+        let one = |step, seconds| ObservedDuration {
+            step,
+            moved_bytes: Some(moved),
+            seconds,
+            ended_at: at_epoch_seconds(epoch_seconds(round.at) + seconds),
+            region: plan.target.region.clone(),
+        };
+        let copies = copies || path_of(plan) != TransferPath::Copy;
+        all.extend(
+            round
+                .snapshot_seconds
+                .filter(|_| !snapshots)
+                .map(|s| one(ServiceStep::Snapshot, s)),
+        );
+        all.extend(
+            round
+                .transfer_seconds
+                .filter(|_| !copies)
+                .map(|s| one(ServiceStep::Copy, s)),
+        );
+    }
+    all
+}

@@ -1,0 +1,282 @@
+//! From profile and policy to a plan: window, number and times of rounds, path, verdict, reasons.
+//!
+//! Every candidate is played through on the same draws, so that a better one is better by its
+//! plan and not by luck. It must not know the cloud, and it changes nothing.
+
+mod demand;
+mod search;
+mod verdict;
+mod windows;
+
+use crate::chain::{Chain, Circumstances, Run};
+use crate::cost::{Spending, lines};
+use crate::draws::{DRAWS, draws};
+use crate::forecast::{FittedModel, fit};
+use crate::format::{Document, digest_of};
+use crate::ids::SnapshotId;
+use crate::inventory::VolumeFacts;
+use crate::path::{PathOption, options};
+use crate::plan::{
+    Bounds, Forecast, PathChoice, Place, Plan, PlannedRound, PlannedVolume, RoundKind, Window,
+};
+use crate::policy::{Policy, TransferPath};
+use crate::profile::Profile;
+use crate::units::{Quantiles, Timestamp, at_epoch_seconds, epoch_seconds, span};
+
+pub use demand::PlanError;
+use search::{Candidate, Search};
+
+/// Makes the plan for `profile` under `policy`, as of `now`. The same arguments give the same
+/// bytes. A chain that does not converge is a plan with that verdict, not an error.
+///
+/// # Errors
+/// [`PlanError`] when the policy contradicts itself or the profile; it names both sides.
+pub fn make_plan(
+    profile: &Profile,
+    policy: &Policy,
+    now: Timestamp,
+    seed: u64,
+) -> Result<Plan, PlanError> {
+    let demand = demand::Demand::of(profile, policy, now)?;
+    let model = fit(profile, policy);
+    let search = Search::new(&model, &demand, now, seed)?;
+    let found = search.best()?;
+    let play = Play::of(&model, &demand, &found.candidate, seed);
+    let verdict = verdict::judge(&search, &found, &play, policy);
+    let spent = play.spending(&model, &demand);
+    demand.affordable(&spent)?;
+    let window = found.candidate.window;
+    let plan = Plan {
+        format: Plan::FORMAT.to_owned(),
+        digest: String::new(),
+        parent: None,
+        name: policy.name.clone(),
+        made_at: now,
+        seed,
+        profile_digest: digest_of(profile),
+        policy: policy.clone(),
+        source: demand.source.clone(),
+        target: demand.target.clone(),
+        verdict: verdict.verdict,
+        binding_constraint: verdict.binding.clone(),
+        confidence: policy.confidence,
+        forecast: play.forecast(&model, &spent),
+        rounds: play.rounds(&found.candidate, demand.path),
+        window,
+        volumes: planned_volumes(profile, &demand),
+        paths: path_choices(&model, &demand, &found.candidate, seed),
+        cost: lines(&spent),
+        bounds: bounds(policy, &search, &found, &play),
+        what_if: verdict::what_if(&search, &found, &model, seed),
+        rationale: verdict.rationale,
+        model,
+    };
+    Ok(plan.sealed())
+}
+
+fn planned_volumes(profile: &Profile, demand: &demand::Demand) -> Vec<PlannedVolume> {
+    let mut facts: Vec<&VolumeFacts> = profile.inventory.volumes.iter().collect();
+    facts.sort_by(|a, b| a.volume.cmp(&b.volume));
+    let base =
+        |facts: &VolumeFacts| -> Option<SnapshotId> { demand.reusable.get(&facts.volume).cloned() };
+    let one = |facts: &VolumeFacts| PlannedVolume {
+        volume: facts.volume.clone(),
+        size_gib: facts.size_gib,
+        volume_type: facts.volume_type.clone(),
+        target_volume_type: demand.target_type(facts),
+        device: facts
+            .device
+            .clone()
+            .unwrap_or_else(|| "/dev/sdf".to_owned()),
+        kms_key: facts.kms_key.clone(),
+        reusable_base: base(facts),
+    };
+    facts.into_iter().map(one).collect()
+}
+
+/// Numbers the gate compares with.
+fn bounds(policy: &Policy, search: &Search<'_>, found: &search::Found, play: &Play) -> Bounds {
+    let window = found.candidate.window;
+    let downtime = play.forecast_downtime().p90;
+    let finish = policy.latest_finish.map(|latest| latest - span(downtime));
+    Bounds {
+        max_write_downtime_seconds: policy.max_write_downtime_seconds,
+        max_write_bytes_per_second: search.highest_write_rate(found),
+        max_rounds: policy.max_rounds,
+        latest_fence: finish.map_or(window.end, |finish| finish.min(window.end)),
+    }
+}
+
+/// The chosen candidate played through on all draws.
+pub(crate) struct Play {
+    runs: Vec<Run>,
+}
+
+impl Play {
+    fn of(model: &FittedModel, demand: &demand::Demand, candidate: &Candidate, seed: u64) -> Self {
+        let chain = Chain::of(model, Circumstances::plain(demand.path));
+        let all = draws(seed, chain.volumes(), DRAWS);
+        Self {
+            runs: all
+                .iter()
+                .map(|draw| chain.run(&candidate.itinerary, draw))
+                .collect(),
+        }
+    }
+
+    fn column(&self, part: impl Fn(&Run) -> f64) -> Quantiles {
+        Quantiles::of(&mut self.runs.iter().map(part).collect::<Vec<f64>>())
+    }
+
+    pub(crate) fn forecast_downtime(&self) -> Quantiles {
+        self.column(|run| run.cutover.write_downtime_seconds)
+    }
+
+    fn forecast(&self, model: &FittedModel, spent: &[Spending]) -> Forecast {
+        let write_downtime_seconds = self.forecast_downtime();
+        Forecast {
+            freeze_seconds: self.column(|run| run.cutover.freeze_seconds),
+            write_downtime_seconds,
+            // The fence ends every session, so nothing is read until the target serves.
+            read_downtime_seconds: if model.database {
+                write_downtime_seconds
+            } else {
+                Quantiles::exact(0.0)
+            },
+            final_delta_bytes: self.column(|run| run.cutover.round.delta_bytes),
+            cost_usd: Quantiles::of(&mut spent.iter().map(Spending::usd).collect::<Vec<f64>>()),
+            provenance: model.provenance.clone(),
+        }
+    }
+
+    fn spending(&self, model: &FittedModel, demand: &demand::Demand) -> Vec<Spending> {
+        let base = demand.spending(model);
+        let one = |run: &Run| {
+            let rounds = run
+                .rounds
+                .iter()
+                .skip(1)
+                .fold(base, |sum, r| sum.with_round(r.delta_bytes));
+            rounds.with_round(run.cutover.round.delta_bytes)
+        };
+        self.runs.iter().map(one).collect()
+    }
+
+    fn rounds(&self, candidate: &Candidate, path: TransferPath) -> Vec<PlannedRound> {
+        let last = candidate.itinerary.rounds.len() + 1;
+        let starts = std::iter::once(&candidate.itinerary.base_at)
+            .chain(&candidate.itinerary.rounds)
+            .chain(std::iter::once(&candidate.itinerary.fence));
+        starts
+            .enumerate()
+            .map(|(k, start)| self.planned(k, last, *start, path))
+            .collect()
+    }
+
+    fn planned(&self, k: usize, last: usize, start: f64, path: TransferPath) -> PlannedRound {
+        let outcome = |run: &Run| {
+            if k == last {
+                run.cutover.round
+            } else {
+                run.rounds[k]
+            }
+        };
+        let index = u32::try_from(k).unwrap_or(u32::MAX);
+        PlannedRound {
+            index,
+            kind: match k {
+                0 => RoundKind::Base,
+                k if k == last => RoundKind::Final,
+                _ => RoundKind::Round,
+            },
+            start: at_epoch_seconds(start),
+            path,
+            delta_bytes: self.column(|run| outcome(run).delta_bytes),
+            snapshot_seconds: self.column(|run| outcome(run).snapshot_seconds),
+            transfer_seconds: self.column(|run| outcome(run).transfer_seconds),
+        }
+    }
+}
+
+/// Every path of every volume, those that apply with their time and price.
+fn path_choices(
+    model: &FittedModel,
+    demand: &demand::Demand,
+    candidate: &Candidate,
+    seed: u64,
+) -> Vec<PathChoice> {
+    let mut choices = Vec::new();
+    for option in &demand.options {
+        let chosen = option.available && option.path == demand.path;
+        let timed = (option.applies && option.path != TransferPath::Clone)
+            .then(|| hop(model, candidate, option, seed));
+        choices.push(PathChoice {
+            volume: option.volume.clone(),
+            path: option.path,
+            chosen,
+            reason: option.reason.clone(),
+            final_hop_seconds: timed.as_ref().map(|timed| timed.0),
+            cost_usd: timed.map(|timed| demand.price(model, option.path, timed.1)),
+        });
+    }
+    choices
+}
+
+/// Snapshot and transfer of the final round on a path, and the bytes of all rounds.
+fn hop(
+    model: &FittedModel,
+    candidate: &Candidate,
+    option: &PathOption,
+    seed: u64,
+) -> (Quantiles, f64) {
+    let chain = Chain::of(model, Circumstances::plain(option.path));
+    let all = draws(seed, chain.volumes(), crate::draws::SEARCH_DRAWS);
+    let runs: Vec<Run> = all
+        .iter()
+        .map(|draw| chain.run(&candidate.itinerary, draw))
+        .collect();
+    let hop = |run: &Run| run.cutover.round.snapshot_seconds + run.cutover.round.transfer_seconds;
+    let bytes = |run: &Run| {
+        let rounds: f64 = run
+            .rounds
+            .iter()
+            .skip(1)
+            .map(|round| round.delta_bytes)
+            .sum();
+        rounds + run.cutover.round.delta_bytes
+    };
+    let mut all_bytes: Vec<f64> = runs.iter().map(bytes).collect();
+    let seconds = Quantiles::of(&mut runs.iter().map(hop).collect::<Vec<f64>>());
+    (seconds, Quantiles::of(&mut all_bytes).p50)
+}
+
+/// A window from two points in time, seconds since 1970.
+pub(crate) fn window(start: f64, end: f64) -> Window {
+    Window {
+        start: at_epoch_seconds(start),
+        end: at_epoch_seconds(end),
+    }
+}
+
+/// The paths of one volume, for the demand.
+pub(crate) fn volume_options(
+    facts: &[VolumeFacts],
+    source: &Place,
+    target: &Place,
+    policy: &Policy,
+) -> Vec<PathOption> {
+    let mut sorted: Vec<&VolumeFacts> = facts.iter().collect();
+    sorted.sort_by(|a, b| a.volume.cmp(&b.volume));
+    sorted
+        .iter()
+        .flat_map(|facts| options(facts, source, target, policy))
+        .collect()
+}
+
+/// Now, in the models' time.
+pub(crate) fn seconds_of(now: Timestamp) -> f64 {
+    epoch_seconds(now)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,451 @@
+//! What is asked for, checked against itself and against what there is. Contradictions end here.
+
+use std::collections::BTreeMap;
+
+use crate::cost::Spending;
+use crate::forecast::FittedModel;
+use crate::ids::{Region, SnapshotId, VolumeId};
+use crate::inventory::{SnapshotFacts, VolumeFacts};
+use crate::limits::LIMITS;
+use crate::path::PathOption;
+use crate::plan::Place;
+use crate::policy::{Policy, TransferPath};
+use crate::profile::Profile;
+use crate::units::{Quantiles, Timestamp};
+
+use super::volume_options;
+use super::windows::Daily;
+
+/// Why no plan can be made. Each message names both sides of the contradiction.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PlanError {
+    /// Nothing to migrate.
+    #[error(
+        "{subject} has no data volumes: there is nothing to migrate; name its volumes with --volume"
+    )]
+    NoVolumes {
+        /// Instance or account.
+        subject: String,
+    },
+    /// A volume that can't take part.
+    #[error("volume {volume} {problem}; {remedy}")]
+    Volume {
+        /// Volume.
+        volume: VolumeId,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A setting that means nothing.
+    #[error("policy {key} is {value}: {expected}")]
+    Setting {
+        /// Setting.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What is accepted.
+        expected: &'static str,
+    },
+    /// Two settings, or a setting and a fact, that exclude each other.
+    #[error("{one}, but {other}; {remedy}")]
+    Contradiction {
+        /// One side.
+        one: String,
+        /// The other.
+        other: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// No path leads from source to target.
+    #[error("no transfer path for volume {volume}: {reasons}")]
+    NoPath {
+        /// Volume.
+        volume: VolumeId,
+        /// Each path with its reason.
+        reasons: String,
+    },
+}
+
+/// A policy that makes sense for a profile.
+pub(crate) struct Demand {
+    pub(crate) source: Place,
+    pub(crate) target: Place,
+    pub(crate) options: Vec<PathOption>,
+    pub(crate) path: TransferPath,
+    pub(crate) daily: Vec<Daily>,
+    pub(crate) reusable: BTreeMap<VolumeId, SnapshotId>,
+    /// Oldest point in time among the reusable snapshots.
+    pub(crate) reusable_at: Option<Timestamp>,
+    pub(crate) latest_finish: Option<Timestamp>,
+    pub(crate) max_rounds: usize,
+    pub(crate) limit_seconds: f64,
+    pub(crate) confidence: f64,
+    budget_usd: Option<f64>,
+    target_volume_type: Option<String>,
+    volumes: Vec<(u64, String)>,
+}
+
+impl Demand {
+    pub(crate) fn of(
+        profile: &Profile,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<Self, PlanError> {
+        settings(policy, now)?;
+        let (source, target) = places(profile, policy)?;
+        volumes(profile)?;
+        let facts = &profile.inventory.volumes;
+        let options = volume_options(facts, &source, &target, policy);
+        let path = common_path(facts, &options)?;
+        keys(facts, &source, &target, policy)?;
+        let (reusable, reusable_at) = reusable(profile, now);
+        let mut demand = Self {
+            source,
+            target,
+            options,
+            path,
+            daily: policy
+                .windows
+                .iter()
+                .map(Daily::of)
+                .collect::<Result<_, _>>()?,
+            reusable,
+            reusable_at,
+            latest_finish: policy.latest_finish,
+            max_rounds: policy.max_rounds.min(crate::draws::MAX_ROUNDS as u32) as usize,
+            limit_seconds: policy.max_write_downtime_seconds,
+            confidence: policy.confidence,
+            budget_usd: policy.budget_usd,
+            target_volume_type: policy.target.volume_type.clone(),
+            volumes: Vec::new(),
+        };
+        demand.volumes = facts
+            .iter()
+            .map(|f| (f.size_gib, demand.target_type(f)))
+            .collect();
+        demand.free_of_charge()?;
+        Ok(demand)
+    }
+
+    /// Type of the restored volume.
+    pub(crate) fn target_type(&self, facts: &VolumeFacts) -> String {
+        self.target_volume_type
+            .clone()
+            .unwrap_or_else(|| facts.volume_type.clone())
+    }
+
+    pub(crate) fn spending(&self, model: &FittedModel) -> Spending {
+        Spending::base(model, &self.volumes, self.path, self.between_regions())
+    }
+
+    pub(crate) fn price(&self, model: &FittedModel, path: TransferPath, delta_bytes: f64) -> f64 {
+        Spending::base(model, &self.volumes, path, self.between_regions())
+            .with_round(delta_bytes)
+            .usd()
+    }
+
+    fn between_regions(&self) -> bool {
+        self.source.region != self.target.region
+    }
+
+    fn free_of_charge(&self) -> Result<(), PlanError> {
+        match self.budget_usd {
+            Some(budget) if budget <= 0.0 => Err(PlanError::Contradiction {
+                one: format!("budget_usd is {budget}"),
+                other: format!(
+                    "every path, {:?} too, stores snapshots that are paid for",
+                    self.path
+                ),
+                remedy: "raise budget_usd or leave it out",
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The budget covers the median cost.
+    pub(crate) fn affordable(&self, spent: &[Spending]) -> Result<(), PlanError> {
+        let cost = Quantiles::of(&mut spent.iter().map(Spending::usd).collect::<Vec<f64>>());
+        match self.budget_usd {
+            Some(budget) if cost.p50 > budget => Err(PlanError::Contradiction {
+                one: format!("budget_usd is {budget:.2}"),
+                other: format!("the migration is expected to cost {:.2} USD", cost.p50),
+                remedy: "raise budget_usd, or plan fewer or smaller volumes",
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn settings(policy: &Policy, now: Timestamp) -> Result<(), PlanError> {
+    let wrong = |key, value: String, expected| {
+        Err(PlanError::Setting {
+            key,
+            value,
+            expected,
+        })
+    };
+    if !(policy.confidence > 0.0 && policy.confidence < 1.0) {
+        return wrong(
+            "confidence",
+            policy.confidence.to_string(),
+            "it must lie between 0 and 1, such as 0.9",
+        );
+    }
+    let limit = policy.max_write_downtime_seconds;
+    if !(limit > 0.0 && limit.is_finite()) {
+        return wrong(
+            "max_write_downtime_seconds",
+            limit.to_string(),
+            "it must be positive",
+        );
+    }
+    if policy.max_rounds == 0 {
+        return wrong(
+            "max_rounds",
+            "0".into(),
+            "the final round is one, so it must be at least 1",
+        );
+    }
+    if policy.budget_usd.is_some_and(f64::is_nan) {
+        return wrong(
+            "budget_usd",
+            "not a number".into(),
+            "it must be an amount in USD",
+        );
+    }
+    let (low, high) = (
+        LIMITS.initialization_mib_per_second_min,
+        LIMITS.initialization_mib_per_second_max,
+    );
+    if policy
+        .target
+        .initialization_mib_per_second
+        .is_some_and(|rate| rate < low || rate > high)
+    {
+        let value = policy
+            .target
+            .initialization_mib_per_second
+            .unwrap_or_default()
+            .to_string();
+        return wrong(
+            "target.initialization_mib_per_second",
+            value,
+            "AWS accepts 100 to 300",
+        );
+    }
+    match policy.latest_finish {
+        Some(latest) if latest <= now => Err(PlanError::Contradiction {
+            one: format!("latest_finish is {latest}"),
+            other: format!("it is {now} already"),
+            remedy: "move latest_finish",
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn places(profile: &Profile, policy: &Policy) -> Result<(Place, Place), PlanError> {
+    let inventory = &profile.inventory;
+    let first = inventory
+        .volumes
+        .iter()
+        .min_by(|a, b| a.volume.cmp(&b.volume));
+    let Some(first) = first else {
+        let subject = inventory.instance.as_ref().map_or_else(
+            || format!("account {} in {}", inventory.account, inventory.region),
+            |instance| format!("instance {instance}"),
+        );
+        return Err(PlanError::NoVolumes { subject });
+    };
+    let source = Place {
+        account: inventory.account.clone(),
+        region: inventory.region.clone(),
+        zone: first.zone.clone(),
+        instance: inventory.instance.clone(),
+    };
+    let target = &policy.target;
+    let target = Place {
+        account: target.account.clone(),
+        region: target.region.clone(),
+        zone: target.zone.clone(),
+        instance: target.instance.clone(),
+    };
+    zone_in_region(&target)?;
+    let same = (&source.account, &source.zone) == (&target.account, &target.zone);
+    if same && (target.instance.is_none() || target.instance == source.instance) {
+        return Err(PlanError::Contradiction {
+            one: format!(
+                "the target is account {}, zone {}",
+                target.account, target.zone
+            ),
+            other: "that is where the volumes are already".into(),
+            remedy: "name another account, zone or instance under [target]",
+        });
+    }
+    Ok((source, target))
+}
+
+/// A zone's name begins with its region's.
+fn zone_in_region(target: &Place) -> Result<(), PlanError> {
+    let region: &Region = &target.region;
+    if target.zone.as_str().starts_with(region.as_str()) && target.zone.as_str() != region.as_str()
+    {
+        return Ok(());
+    }
+    Err(PlanError::Contradiction {
+        one: format!("target.zone is {}", target.zone),
+        other: format!("target.region is {region}"),
+        remedy: "name a zone of that region",
+    })
+}
+
+fn volumes(profile: &Profile) -> Result<(), PlanError> {
+    let inventory = &profile.inventory;
+    if inventory.volumes.len() >= LIMITS.volumes_per_set {
+        return Err(PlanError::Contradiction {
+            one: format!("the group has {} data volumes", inventory.volumes.len()),
+            other: format!(
+                "one snapshot set holds {} with the root volume",
+                LIMITS.volumes_per_set
+            ),
+            remedy: "detach volumes that do not belong to the database",
+        });
+    }
+    for facts in &inventory.volumes {
+        let problem = |problem: String, remedy| {
+            Err(PlanError::Volume {
+                volume: facts.volume.clone(),
+                problem,
+                remedy,
+            })
+        };
+        if !matches!(facts.state.as_str(), "in-use" | "available") {
+            return problem(
+                format!("is in state {:?}", facts.state),
+                "repair or replace it first",
+            );
+        }
+        if facts.multi_attach {
+            return problem(
+                "has Multi-Attach".into(),
+                "turn it off: one host's freeze does not stop the others",
+            );
+        }
+        if inventory.instance.is_some() && facts.attached_to != inventory.instance {
+            return problem("is not attached to the instance".into(), "measure again");
+        }
+        if !profile
+            .volumes
+            .iter()
+            .any(|seen| seen.volume == facts.volume)
+        {
+            return problem(
+                "is in the inventory but was not measured".into(),
+                "measure again",
+            );
+        }
+    }
+    let stray = profile
+        .volumes
+        .iter()
+        .find(|v| !inventory.volumes.iter().any(|f| f.volume == v.volume));
+    match stray {
+        Some(seen) => Err(PlanError::Volume {
+            volume: seen.volume.clone(),
+            problem: "was measured but is not in the inventory".into(),
+            remedy: "measure again",
+        }),
+        None => Ok(()),
+    }
+}
+
+/// One path for the whole group: the first in preference that every volume can take.
+fn common_path(facts: &[VolumeFacts], options: &[PathOption]) -> Result<TransferPath, PlanError> {
+    let can = |volume: &VolumeId, path| {
+        options
+            .iter()
+            .any(|o| o.volume == *volume && o.path == path && o.available)
+    };
+    let all = |path: &TransferPath| facts.iter().all(|facts| can(&facts.volume, *path));
+    if let Some(path) = crate::path::PATHS.into_iter().find(all) {
+        return Ok(path);
+    }
+    let stuck = facts
+        .iter()
+        .find(|f| !crate::path::PATHS.iter().any(|path| can(&f.volume, *path)));
+    let volume = stuck.or(facts.first()).map(|facts| facts.volume.clone());
+    let Some(volume) = volume else {
+        return Err(PlanError::NoVolumes {
+            subject: "the profile".into(),
+        });
+    };
+    let own = options.iter().filter(|option| option.volume == volume);
+    let words: Vec<String> = own
+        .map(|o| format!("{}: {}", format!("{:?}", o.path).to_lowercase(), o.reason))
+        .collect();
+    Err(PlanError::NoPath {
+        volume,
+        reasons: words.join("; "),
+    })
+}
+
+/// Encrypted data goes to another account or region only under a key the operator names.
+fn keys(
+    facts: &[VolumeFacts],
+    source: &Place,
+    target: &Place,
+    policy: &Policy,
+) -> Result<(), PlanError> {
+    let moves = source.account != target.account || source.region != target.region;
+    let encrypted = facts.iter().find(|facts| facts.encrypted);
+    match encrypted {
+        Some(facts) if moves && policy.target.kms_key.is_none() => Err(PlanError::Contradiction {
+            one: format!("volume {} is encrypted", facts.volume),
+            other:
+                "the policy names no target.kms_key, so copies would get the default key or fail"
+                    .into(),
+            remedy: "set target.kms_key to a customer managed key of the target account",
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Snapshots of an hour's age difference may serve together as base; older than a week they are
+/// too far from today's content to be worth it.
+const REUSABLE_DAYS: i64 = 7;
+
+/// The newest completed snapshot of every volume, when all have one of the present size.
+fn reusable(
+    profile: &Profile,
+    now: Timestamp,
+) -> (BTreeMap<VolumeId, SnapshotId>, Option<Timestamp>) {
+    let inventory = &profile.inventory;
+    let fit = |facts: &VolumeFacts, s: &SnapshotFacts| {
+        s.volume == facts.volume
+            && s.state == "completed"
+            && s.storage_tier == "standard"
+            && s.size_gib == facts.size_gib
+            && s.encrypted == facts.encrypted
+            && s.started_at <= now
+            && now - s.started_at <= chrono::TimeDelta::days(REUSABLE_DAYS)
+    };
+    let newest = |facts: &VolumeFacts| {
+        inventory
+            .snapshots
+            .iter()
+            .filter(|s| fit(facts, s))
+            .max_by_key(|s| s.started_at)
+    };
+    let chosen: Option<Vec<&SnapshotFacts>> = inventory.volumes.iter().map(newest).collect();
+    let Some(chosen) = chosen.filter(|chosen| !chosen.is_empty()) else {
+        return (BTreeMap::new(), None);
+    };
+    let oldest = chosen.iter().map(|snapshot| snapshot.started_at).min();
+    (
+        chosen
+            .into_iter()
+            .map(|s| (s.volume.clone(), s.snapshot.clone()))
+            .collect(),
+        oldest,
+    )
+}

@@ -1,0 +1,258 @@
+//! What a schedule comes to: verdict, what binds, what would change it, and the reasons.
+
+use crate::chain::{Chain, Circumstances, Run};
+use crate::draws::draws;
+use crate::forecast::FittedModel;
+use crate::plan::{Verdict, WhatIf};
+use crate::policy::{Policy, TransferPath};
+use crate::units::{Quantiles, at_epoch_seconds};
+
+use super::Play;
+use super::search::{Found, Search, highest};
+
+/// Verdict with its reasons.
+pub(crate) struct Judgement {
+    pub(crate) verdict: Verdict,
+    pub(crate) binding: String,
+    pub(crate) rationale: Vec<String>,
+}
+
+pub(crate) fn judge(search: &Search<'_>, found: &Found, play: &Play, policy: &Policy) -> Judgement {
+    let limit = policy.max_write_downtime_seconds;
+    let passing = found
+        .windows
+        .iter()
+        .filter(|window| window.1 <= limit)
+        .count();
+    let factor = if passing == 0 {
+        write_factor(search, found)
+    } else {
+        1.0
+    };
+    let verdict = match (passing, factor > 0.0) {
+        (0, false) => Verdict::DoesNotConverge,
+        (0, true) => Verdict::NeedsLowerWriteRate,
+        (n, _) if n == found.windows.len() => Verdict::Converges,
+        _ => Verdict::ConvergesInWindow,
+    };
+    let mut binding = binding(play);
+    if verdict == Verdict::NeedsLowerWriteRate {
+        let rate = search.expected_write_rate() * factor / 1e6;
+        binding = format!("the write rate: below {rate:.2} MB/s the limit would hold; {binding}");
+    }
+    Judgement {
+        verdict,
+        rationale: rationale(search, found, play, policy),
+        binding,
+    }
+}
+
+/// The share of today's writing at which the limit would hold; 0 when at none.
+fn write_factor(search: &Search<'_>, found: &Found) -> f64 {
+    let passes = |factor: f64| {
+        let chain = search.under(Circumstances {
+            write_factor: factor,
+            ..search.plain()
+        });
+        search.downtime(&found.candidate, &chain) <= search.demand.limit_seconds
+    };
+    highest(passes, 1.0)
+}
+
+/// The largest part of the median downtime, in words.
+fn binding(play: &Play) -> String {
+    let median = |part: &dyn Fn(&Run) -> f64| play.column(part).p50;
+    let all = median(&|run| run.cutover.write_downtime_seconds);
+    let fixed = median(&|run| run.cutover.fixed_seconds);
+    let snapshot = median(&|run| run.cutover.round.snapshot_seconds);
+    let transfer = median(&|run| run.cutover.round.transfer_seconds);
+    let gib = median(&|run| run.cutover.round.delta_bytes) / (1_u64 << 30) as f64;
+    let around = all - snapshot - transfer;
+    if fixed > 0.6 * all {
+        return format!(
+            "fixed times of snapshot, transfer, restore and start: {fixed:.0} s of {all:.0} s, \
+             whatever the delta's size"
+        );
+    }
+    if snapshot >= transfer && snapshot >= around {
+        return format!(
+            "the snapshot of the last delta ({gib:.2} GiB): {snapshot:.0} s of {all:.0} s"
+        );
+    }
+    if transfer >= around {
+        return format!(
+            "the transfer of the last delta ({gib:.2} GiB): {transfer:.0} s of {all:.0} s"
+        );
+    }
+    format!("restore, start and switch of the target: {around:.0} s of {all:.0} s")
+}
+
+fn rationale(search: &Search<'_>, found: &Found, play: &Play, policy: &Policy) -> Vec<String> {
+    let mut words = vec![
+        base_words(search),
+        window_words(found),
+        rounds_words(found),
+        path_words(search),
+        "order at the end: CHECKPOINT, last round, CHECKPOINT, fence, freeze and snapshot: what the \
+         database still holds in memory is flushed before it counts"
+            .to_owned(),
+    ];
+    let downtime = play.forecast_downtime();
+    if downtime.p90 > 2.0 * downtime.p50 {
+        words.push(format!(
+            "the forecast is wide (P90 is {:.1} x the median) because inputs are priors; the rounds \
+             themselves narrow it, and the gate decides on what they measured",
+            downtime.p90 / downtime.p50.max(1e-9)
+        ));
+    }
+    if search.model.database && policy.lease_seconds < downtime.p99 {
+        words.push(format!(
+            "the fence's lease of {:.0} s is shorter than the downtime's P99 of {:.0} s",
+            policy.lease_seconds, downtime.p99
+        ));
+    }
+    if policy.target.initialization_mib_per_second.is_none() {
+        words.push(
+            "restored volumes load lazily: first reads are slow until the data is in place; \
+             target.initialization_mib_per_second bounds that"
+                .to_owned(),
+        );
+    }
+    words
+}
+
+fn base_words(search: &Search<'_>) -> String {
+    let ready = at_epoch_seconds(search.base_ready).format("%Y-%m-%d %H:%M UTC");
+    match search.demand.reusable_at {
+        Some(at) => format!(
+            "base: the completed snapshots of {} serve as base; their data is in the target by {ready} (nine in ten)",
+            at.format("%Y-%m-%d %H:%M UTC")
+        ),
+        None => format!(
+            "base: starts at once, no recent completed snapshot of every volume exists; in the target by {ready} (nine in ten)"
+        ),
+    }
+}
+
+fn window_words(found: &Found) -> String {
+    let time = |at: f64| at_epoch_seconds(at).format("%a %H:%M UTC").to_string();
+    let worst = found
+        .windows
+        .iter()
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+        .copied()
+        .unwrap_or_default();
+    format!(
+        "window: {} start times considered; {} gives {:.0} s at the wanted confidence, the worst ({}) {:.0} s; \
+         an earlier one is taken unless a later one gains 5 %",
+        found.windows.len(),
+        time(found.candidate.itinerary.fence),
+        found.downtime_seconds,
+        time(worst.0),
+        worst.1
+    )
+}
+
+fn rounds_words(found: &Found) -> String {
+    let each: Vec<String> = found
+        .by_rounds
+        .iter()
+        .map(|(rounds, seconds)| format!("{rounds}: {seconds:.0} s"))
+        .collect();
+    format!(
+        "rounds between base and final, with the downtime they lead to: {}; {} taken, one more gains less than 5 %",
+        each.join(", "),
+        found.candidate.itinerary.rounds.len()
+    )
+}
+
+fn path_words(search: &Search<'_>) -> String {
+    let chosen = search
+        .demand
+        .options
+        .iter()
+        .find(|o| o.available && o.path == search.demand.path);
+    let name = format!("{:?}", search.demand.path).to_lowercase();
+    format!(
+        "path: {name}, {}",
+        chosen.map_or("", |option| option.reason.as_str())
+    )
+}
+
+/// Downtime under changed circumstances, on the draws the candidates were compared on.
+pub(crate) fn what_if(
+    search: &Search<'_>,
+    found: &Found,
+    model: &FittedModel,
+    seed: u64,
+) -> Vec<WhatIf> {
+    let plain = search.plain();
+    let row = |change: &str, circumstances: Circumstances| WhatIf {
+        change: change.to_owned(),
+        write_downtime_seconds: Quantiles::of(
+            &mut search.downtimes(found, &search.under(circumstances)),
+        ),
+    };
+    let mut rows = vec![row(
+        "writers throttled to half",
+        Circumstances {
+            write_factor: 0.5,
+            ..plain
+        },
+    )];
+    rows.push(row(
+        "writers throttled to a tenth",
+        Circumstances {
+            write_factor: 0.1,
+            ..plain
+        },
+    ));
+    if search.demand.path == TransferPath::Copy {
+        rows.push(row(
+            "twice the copy rate",
+            Circumstances {
+                transfer_factor: 2.0,
+                ..plain
+            },
+        ));
+    }
+    rows.push(row(
+        "direct path into hydrated volumes (this version can't run it)",
+        Circumstances {
+            path: TransferPath::Direct,
+            ..plain
+        },
+    ));
+    rows.extend(other_window(search, found, model, seed));
+    rows
+}
+
+/// The start time that differs most from the chosen one.
+fn other_window(
+    search: &Search<'_>,
+    found: &Found,
+    model: &FittedModel,
+    seed: u64,
+) -> Option<WhatIf> {
+    let other = found.windows.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let shift = other.0 - found.candidate.itinerary.fence;
+    if shift.abs() < 1800.0 {
+        return None;
+    }
+    let mut itinerary = found.candidate.itinerary.clone();
+    itinerary
+        .rounds
+        .iter_mut()
+        .for_each(|start| *start += shift);
+    itinerary.fence = other.0;
+    let chain = Chain::of(model, search.plain());
+    let all = draws(seed, chain.volumes(), search.draws.len());
+    let one = |draw| chain.run(&itinerary, draw).cutover.write_downtime_seconds;
+    Some(WhatIf {
+        change: format!(
+            "cutover at {} instead",
+            at_epoch_seconds(other.0).format("%a %H:%M UTC")
+        ),
+        write_downtime_seconds: Quantiles::of(&mut all.iter().map(one).collect::<Vec<f64>>()),
+    })
+}
