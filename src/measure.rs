@@ -140,6 +140,18 @@ pub async fn measure(
     })
 }
 
+/// What stands in the account now, without its history: what a check compares a plan with. Reads only.
+///
+/// # Errors
+/// [`MeasureError`].
+pub async fn inventory(
+    cloud: &Cloud,
+    clock: &Clock,
+    subject: &Subject,
+) -> Result<Inventory, MeasureError> {
+    inventory::read(cloud, clock, subject).await
+}
+
 /// Written bytes and operations of the last `recent`, in one-minute periods: what a gate reads.
 ///
 /// # Errors

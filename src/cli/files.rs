@@ -9,6 +9,7 @@ use snapmigrate_models::plan::Plan;
 use snapmigrate_models::profile::Profile;
 
 use super::error::{CliError, Kind};
+use crate::journal::Recorded;
 
 /// Reads a text file.
 pub fn read(path: &Path) -> Result<String, CliError> {
@@ -36,6 +37,25 @@ pub fn plan(path: &Path) -> Result<Plan, CliError> {
         ),
     )
     .hint("a plan is never edited: change the policy and run snapmigrate plan again"))
+}
+
+/// Reads a TOML table.
+pub fn toml(path: &Path) -> Result<toml::Table, CliError> {
+    read(path)?
+        .parse::<toml::Table>()
+        .map_err(|error| CliError::usage(format!("cannot use {}", path.display())).caused_by(error))
+}
+
+/// Reads a journal, also while an executor writes it.
+pub fn journal(path: &Path) -> Result<Recorded, CliError> {
+    if !path.exists() {
+        return Err(
+            CliError::usage(format!("there is no journal {}", path.display()))
+                .hint("snapmigrate execute PLAN --journal FILE begins one"),
+        );
+    }
+    Recorded::read(path)
+        .map_err(|error| CliError::usage(format!("cannot use {}", path.display())).caused_by(error))
 }
 
 fn document<T: Document>(path: &Path, hint: &str) -> Result<T, CliError> {

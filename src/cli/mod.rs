@@ -3,17 +3,22 @@
 //! This module alone prints, picks exit codes and reads user files. It must not decide anything
 //! about a migration: that is `models`.
 
+mod check;
 mod connection;
 mod error;
 mod files;
+mod journal;
 mod lab;
 mod measure;
+mod plan;
 mod policy;
 mod runbook;
 mod runtime;
 mod schema;
+mod status;
 mod ui;
 mod verify;
+mod wishes;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -49,7 +54,11 @@ const EXIT_CODES: &str = "Exit codes:
 #[derive(Debug, Subcommand)]
 enum Command {
     Measure(Box<measure::Args>),
+    Plan(Box<plan::Args>),
+    Check(Box<check::Args>),
     Runbook(runbook::Args),
+    Status(status::Args),
+    Journal(journal::Args),
     Policy(policy::Args),
     Schema(schema::Args),
     Verify(Box<verify::Args>),
@@ -60,6 +69,10 @@ impl Command {
     fn run(self, ui: &Ui) -> Result<Exit, CliError> {
         match self {
             Self::Measure(args) => measure::run(&args, ui),
+            Self::Plan(args) => plan::run(&args, ui),
+            Self::Check(args) => check::run(&args, ui),
+            Self::Status(args) => status::run(&args, ui),
+            Self::Journal(args) => journal::run(&args, ui),
             Self::Runbook(args) => runbook::run(&args, ui),
             Self::Policy(args) => policy::run(&args, ui),
             Self::Schema(args) => schema::run(&args, ui),

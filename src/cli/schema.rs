@@ -2,26 +2,30 @@
 
 use schemars::schema_for;
 use serde_json::{Value, json};
+use snapmigrate_models::check::Findings;
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::policy::Policy;
 use snapmigrate_models::profile::Profile;
 use snapmigrate_models::report::Report;
+use snapmigrate_models::status::Status;
 use snapmigrate_models::verify::DeviceVerification;
 
 use super::{CliError, Exit, Ui};
 
 /// Print the JSON Schema of a document.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Published: profile, policy, plan, report, verify
+#[command(
+    after_help = "Published: profile, policy, plan, findings, status, report, verify
 
 Examples:
-  snapmigrate schema plan > plan.schema.json")]
+  snapmigrate schema plan > plan.schema.json"
+)]
 pub struct Args {
-    /// Document: profile, policy, plan, report, verify.
+    /// Document: profile, policy, plan, findings, status, report, verify.
     name: String,
 }
 
-const PUBLISHED: &str = "profile, policy, plan, report, verify";
+const PUBLISHED: &str = "profile, policy, plan, findings, status, report, verify";
 const LATER: [&str; 6] = [
     "findings", "scenario", "status", "sync", "faults", "backtest",
 ];
@@ -36,6 +40,8 @@ fn schema(name: &str) -> Result<Value, CliError> {
         "profile" => schema_for!(Profile).to_value(),
         "policy" => schema_for!(Policy).to_value(),
         "plan" => schema_for!(Plan).to_value(),
+        "findings" => schema_for!(Findings).to_value(),
+        "status" => schema_for!(Status).to_value(),
         "report" => schema_for!(Report).to_value(),
         "verify" => schema_for!(DeviceVerification).to_value(),
         _ => return Err(unpublished(name)),

@@ -2,6 +2,7 @@
 //!
 //! Nothing here prints, reads a clock or decides anything.
 
+mod findings;
 mod plan;
 mod profile;
 mod progress;
@@ -13,6 +14,7 @@ pub mod units;
 mod verify;
 mod words;
 
+pub use findings::findings;
 pub use plan::plan;
 pub use profile::profile;
 pub use progress::line;

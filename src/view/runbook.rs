@@ -168,7 +168,7 @@ fn before(plan: &Plan, names: &Names<'_>) -> String {
     });
     format!(
         "- [ ] Roles exist in both accounts: `snapmigrate policy {plan}`.\n\
-         - [ ] The plan still fits what stands in the account: `snapmigrate check {plan} --live`, exit \
+         - [ ] The plan still fits what stands in the account: `snapmigrate check {plan}`, exit \
          code 0.\n{hosts}\
          - [ ] Target instance {instance} runs, with devices {devices} free.\n\
          - [ ] The names in the table above are filled in.\n\
@@ -195,7 +195,7 @@ fn commands(names: &Names<'_>) -> String {
     format!(
         "Start the chain and cut over in the window. Every command may be run again: it continues \
          where the journal ends.\n\n\
-         ```sh\nsnapmigrate check {plan} --live\n\
+         ```sh\nsnapmigrate check {plan}\n\
          snapmigrate execute {plan} --cutover --journal {journal}\n```\n\n\
          Only bring the chain to the target, decide about the cutover later:\n\n\
          ```sh\nsnapmigrate execute {plan} --journal {journal}\n```\n\n\
