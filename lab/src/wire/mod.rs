@@ -14,6 +14,8 @@ pub mod reply;
 mod route;
 mod ssm;
 mod sts;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use std::time::Duration;

@@ -28,23 +28,22 @@ pub struct MetricPoint {
 
 impl World {
     /// A volume's sums for the whole minutes in `from..to`; empty for a volume that the caller does not
-    /// own, and for minutes that CloudWatch does not have yet.
+    /// own, and for minutes that CloudWatch did not have yet at `as_of`. How late a volume's minutes
+    /// show up is drawn once per volume, so what was seen once is seen again.
     pub fn metric_minutes(
-        &mut self,
+        &self,
         caller: &Caller,
         volume: &str,
         metric: Metric,
-        from: DateTime<Utc>,
-        to: DateTime<Utc>,
+        (from, to): (DateTime<Utc>, DateTime<Utc>),
+        as_of: DateTime<Utc>,
     ) -> Vec<MetricPoint> {
         if self.own_volume(caller, volume).is_err() {
             return Vec::new();
         }
-        let delay = self.takes(
-            &format!("metric/{volume}"),
-            self.service.metric_delay_seconds,
-        );
-        let known = (self.now - delay).min(to);
+        let mut rng = self.chance.stream(&format!("metric/{volume}"));
+        let delay = self.scaled(self.service.metric_delay_seconds.draw(&mut rng));
+        let known = (as_of - delay).min(to);
         let (first, end) = (floor_minute(from), floor_minute(known));
         self.minute_sums(volume, metric, first, end)
     }

@@ -63,7 +63,7 @@ fn unknown(dialect: Dialect, action: &str) -> ApiError {
 
 /// All data points of one query, in the order asked for.
 fn points(
-    world: &mut World,
+    world: &World,
     caller: &Caller,
     query: &Query,
     request: &Request,
@@ -82,7 +82,7 @@ fn points(
 }
 
 fn minutes(
-    world: &mut World,
+    world: &World,
     caller: &Caller,
     query: &Query,
     request: &Request,
@@ -101,8 +101,8 @@ fn minutes(
         _ => return Vec::new(),
     };
     let written = query.metric.starts_with("VolumeWrite");
-    let (from, to) = series::range_of((request.start, request.end), query.period_seconds);
-    let sums = world.metric_minutes(caller, volume, metric, from, to.min(as_of));
+    let range = series::range_of((request.start, request.end), query.period_seconds);
+    let sums = world.metric_minutes(caller, volume, metric, range, as_of);
     sums.iter()
         .map(|point| (point.at, if written { point.sum } else { 0.0 }))
         .collect()

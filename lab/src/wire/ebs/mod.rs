@@ -13,6 +13,8 @@ use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
 
+#[cfg(test)]
+pub use checksum::{of as sha, text as sha_text};
 pub use refusal::response as error_response;
 pub use request::Target;
 
