@@ -103,19 +103,16 @@ impl VersionMap {
 
     /// Sets one version on many blocks given in ascending order: each chunk is made writable once.
     pub fn set_sorted(&mut self, blocks: &[u32], version: u32) {
-        let mut rest = blocks;
-        while let Some(first) = rest.first() {
-            let (chunk, _) = place(u64::from(*first));
-            let end = rest.partition_point(|b| place(u64::from(*b)).0 == chunk);
-            let (run, tail) = rest.split_at(end);
-            let Some(slot) = self.chunks.get_mut(chunk) else {
-                return;
-            };
-            let versions = writable(slot);
-            for block in run {
-                versions[place(u64::from(*block)).1] = version;
+        let (mut chunks, mut passed) = (self.chunks.iter_mut(), 0);
+        let mut current: Option<&mut Chunk> = None;
+        for block in blocks {
+            let (chunk, at) = place(u64::from(*block));
+            if chunk >= passed {
+                current = chunks.nth(chunk - passed).map(writable);
+                passed = chunk + 1;
             }
-            rest = tail;
+            let Some(versions) = &mut current else { return };
+            versions[at] = version;
         }
     }
 
