@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
-/// Time in the lab: `start` at the first look, and tokio's clock from there.
+/// Time in the lab: `start`, and tokio's clock from there.
 #[derive(Debug)]
 pub struct LabClock {
     start: DateTime<Utc>,
@@ -17,13 +17,17 @@ pub struct LabClock {
 }
 
 impl LabClock {
-    /// A clock that shows `start` when it is first read. Read it inside the runtime that drives the
-    /// lab: outside of one, a paused clock can't be seen.
+    /// A clock that shows `start` now, when made inside a runtime; made outside of one it shows `start`
+    /// when it is first read, as a runtime's paused clock can't be seen from outside.
     pub fn starting_at(start: DateTime<Utc>) -> LabClock {
-        LabClock {
+        let clock = LabClock {
             start,
             origin: OnceLock::new(),
+        };
+        if tokio::runtime::Handle::try_current().is_ok() {
+            clock.now();
         }
+        clock
     }
 
     /// A clock at wall pace, starting now. The only reader of the wall clock in the lab.
