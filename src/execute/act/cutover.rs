@@ -1,0 +1,124 @@
+//! The steps that hosts carry out: fence, standby, proof, commit, activation.
+
+use chrono::TimeDelta;
+use snapmigrate_models::step::StepResult;
+
+use super::Context;
+use crate::execute::failure::Failure;
+use crate::quiesce::channel::HostError;
+use crate::quiesce::protocol::{
+    Activate, BringUp, Commit, ErrorCode, Fence, FenceState, MountRequest, Prove, Renew, Status,
+};
+
+impl Context<'_> {
+    pub(super) async fn fence(&self, epoch: u64) -> Result<StepResult, Failure> {
+        let asked_at = self.progress.fence.as_ref().map(|fence| fence.asked_at);
+        let lease = self.plan.policy.lease_seconds;
+        // Asked again, the lease still ends when the first call's would have.
+        let passed = asked_at.map_or(0.0, |at| (self.clock.now() - at).as_seconds_f64());
+        let lease_seconds = lease - passed.max(0.0);
+        let reply = self.source_host()?.call(Fence { epoch, lease_seconds }).await?;
+        Ok(StepResult::Fenced {
+            fenced_at: reply.fenced_at,
+            last_source_write: reply.last_source_write,
+            lsn: reply.lsn,
+            system_identifier: reply.system_identifier,
+            timeline: number(reply.timeline)?,
+        })
+    }
+
+    /// Behind the fence, between looks at the service: is the host there and the lease ours? The
+    /// lease keeps its end, because the policy bounds the time without a commit.
+    pub(super) async fn keep_lease(&self) -> Result<(), Failure> {
+        let (Some(deadline), Some(epoch)) = (self.deadline, self.progress.epoch()) else {
+            return Ok(());
+        };
+        let left: TimeDelta = deadline - self.clock.now();
+        let lease_seconds = left.as_seconds_f64();
+        if lease_seconds <= 0.0 {
+            return Err(Failure::permanent("the lease of the fence has ended"));
+        }
+        match self.source_host()?.call(Renew { epoch, lease_seconds }).await {
+            Ok(_) | Err(HostError::ChannelLost { .. }) => Ok(()),
+            Err(refused) => Err(refused.into()),
+        }
+    }
+
+    pub(super) async fn bring_up(&self) -> Result<StepResult, Failure> {
+        let facts = self.fence_facts()?.clone();
+        let mounts = self.target_mounts()?;
+        let reply = self.target_host()?.call(BringUp {
+            mounts,
+            system_identifier: facts.system_identifier.clone(),
+            lsn: facts.lsn,
+            timeline: u64::from(facts.timeline),
+        });
+        let reply = reply.await?;
+        if reply.system_identifier == facts.system_identifier {
+            return Ok(StepResult::Done);
+        }
+        Err(Failure::permanent(format!(
+            "the target holds database {}, the source is {}",
+            reply.system_identifier, facts.system_identifier
+        )))
+    }
+
+    fn target_mounts(&self) -> Result<Vec<MountRequest>, Failure> {
+        let known = self.progress.preflight.as_ref().map(|known| known.mounts.as_slice());
+        let restored = |volume: &snapmigrate_models::ids::VolumeId| {
+            self.progress.restored.iter().find(|pair| pair.source == *volume)
+        };
+        let mounts = known.unwrap_or_default().iter().map(|mount| match restored(&mount.volume) {
+            Some(pair) => Ok(MountRequest {
+                volume: pair.target.to_string(),
+                mountpoint: mount.mountpoint.clone(),
+            }),
+            None => Err(Failure::permanent(format!("{} was not restored", mount.volume))),
+        });
+        mounts.collect()
+    }
+
+    pub(super) async fn prove(&self) -> Result<StepResult, Failure> {
+        let facts = self.fence_facts()?.clone();
+        let host = self.target_host()?;
+        let prove = Prove { system_identifier: facts.system_identifier, lsn: facts.lsn };
+        let reply = host.call(prove).await?;
+        Ok(StepResult::Proved {
+            replay_lsn: reply.replay_lsn,
+            system_identifier: reply.system_identifier,
+            timeline: number(reply.timeline)?,
+        })
+    }
+
+    /// The host answers from its durable record: asked again it says the same, whatever became of
+    /// the first answer.
+    pub(super) async fn commit(&self, epoch: u64) -> Result<StepResult, Failure> {
+        let host = self.source_host()?;
+        match host.call(Commit { epoch }).await {
+            Ok(reply) => Ok(StepResult::Committed { committed_at: reply.committed_at }),
+            Err(HostError::Refused { code: ErrorCode::Committed, .. }) => {
+                let status = host.call(Status {}).await?;
+                if status.fence == FenceState::Permanent && status.epoch == Some(epoch) {
+                    return Ok(StepResult::Committed { committed_at: self.clock.now() });
+                }
+                Err(Failure::permanent("the source was committed under another number"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) async fn activate(&self, epoch: u64) -> Result<StepResult, Failure> {
+        let reply = self.target_host()?.call(Activate { epoch }).await?;
+        Ok(StepResult::Activated {
+            activated_at: reply.activated_at,
+            first_target_write: reply.first_target_write,
+            timeline: number(reply.timeline)?,
+        })
+    }
+}
+
+/// PostgreSQL's timelines are 32-bit.
+fn number(timeline: u64) -> Result<u32, Failure> {
+    let refused = |_| Failure::permanent(format!("{timeline} is no timeline"));
+    u32::try_from(timeline).map_err(refused)
+}

@@ -1,0 +1,48 @@
+//! Counting what changed between two rounds.
+
+use snapmigrate_models::ids::{SnapshotId, VolumeId};
+use snapmigrate_models::progress::RoundProgress;
+use snapmigrate_models::step::{CompletedSnapshot, StepResult, VolumeDelta};
+use snapmigrate_models::units::Blocks;
+
+use super::Context;
+use crate::execute::failure::Failure;
+
+impl Context<'_> {
+    pub(super) async fn measure_delta(&self, round: u32) -> Result<StepResult, Failure> {
+        let previous = round.checked_sub(1).and_then(|index| self.progress.round(index));
+        let mut deltas = Vec::new();
+        for snapshot in &self.round(round)?.completed {
+            let older = previous.and_then(|round| member(round, &snapshot.volume));
+            deltas.push(match older {
+                Some(older) => self.changed(older, snapshot).await?,
+                None => self.written(snapshot).await?,
+            });
+        }
+        Ok(StepResult::Deltas { deltas })
+    }
+
+    async fn changed(
+        &self,
+        older: &SnapshotId,
+        newer: &CompletedSnapshot,
+    ) -> Result<VolumeDelta, Failure> {
+        let found = self.sides.source.changed_runs(Some(older), &newer.snapshot).await?;
+        let volume = newer.volume.clone();
+        Ok(VolumeDelta { volume, changed_blocks: found.blocks, runs: found.runs })
+    }
+
+    /// All written blocks: the service's full size tells them without millions of listed blocks.
+    async fn written(&self, base: &CompletedSnapshot) -> Result<VolumeDelta, Failure> {
+        let changed_blocks = match base.full_bytes {
+            Some(bytes) => Blocks::covering(bytes).0,
+            None => self.sides.source.changed_runs(None, &base.snapshot).await?.blocks,
+        };
+        Ok(VolumeDelta { volume: base.volume.clone(), changed_blocks, runs: Vec::new() })
+    }
+}
+
+/// The completed snapshot of a volume in a round.
+fn member<'a>(round: &'a RoundProgress, volume: &VolumeId) -> Option<&'a SnapshotId> {
+    round.completed.iter().find(|s| s.volume == *volume).map(|s| &s.snapshot)
+}

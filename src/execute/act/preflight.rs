@@ -1,0 +1,150 @@
+//! Before anything is changed: accounts, volumes, instances, hosts.
+
+use snapmigrate_models::ids::{AccountId, Region};
+use snapmigrate_models::step::{StepResult, VolumeMount};
+
+use super::Context;
+use crate::cloud::Cloud;
+use crate::execute::failure::Failure;
+use crate::quiesce::protocol::{
+    DatabaseState, Hello, Inspect, InspectReply, MountFact, Severity, Status,
+};
+
+impl Context<'_> {
+    pub(super) async fn preflight(&self) -> Result<StepResult, Failure> {
+        let (source, target) = (&self.plan.source, &self.plan.target);
+        owner("source", &self.sides.source, &source.account, &source.region).await?;
+        owner("target", &self.sides.target, &target.account, &target.region).await?;
+        self.volumes_are_as_planned().await?;
+        if !self.goal.cutover || self.plan.policy.database.is_none() {
+            return Ok(StepResult::Done);
+        }
+        self.target_instance_is_ready().await?;
+        self.target_host_is_ready().await?;
+        let found = self.inspect_source().await?;
+        Ok(StepResult::Inspected {
+            mounts: self.mounts(&found)?,
+            system_identifier: found.system_identifier,
+        })
+    }
+
+    async fn volumes_are_as_planned(&self) -> Result<(), Failure> {
+        let facts = self.sides.source.describe_volumes(&self.volumes()).await?;
+        for (facts, planned) in facts.iter().zip(&self.plan.volumes) {
+            let size = planned.size_gib;
+            if facts.size_gib != size {
+                return Err(Failure::permanent(format!(
+                    "{} has {} GiB, the plan was made for {size} GiB: measure and plan again",
+                    facts.volume, facts.size_gib
+                )));
+            }
+            if facts.state == "error" {
+                let message = format!("{} is in state error: replace it first", facts.volume);
+                return Err(Failure::permanent(message));
+            }
+        }
+        Ok(())
+    }
+
+    async fn target_instance_is_ready(&self) -> Result<(), Failure> {
+        let Some(instance) = &self.plan.target.instance else {
+            return Err(Failure::permanent("the plan names no target instance"));
+        };
+        let found = self.sides.target.instance_volumes(instance).await?;
+        let zone = &self.plan.target.zone;
+        if found.zone.as_ref().is_some_and(|found| found != zone) {
+            let message = format!("{instance} is not in {zone}: volumes could not be attached");
+            return Err(Failure::permanent(message));
+        }
+        let ours = |device: &str| self.plan.volumes.iter().any(|planned| planned.device == device);
+        let taken = found.data.iter().find(|v| v.device.as_deref().is_some_and(ours));
+        match taken.filter(|volume| !volume.tags.contains_key("snapmigrate:plan")) {
+            None => Ok(()),
+            Some(taken) => Err(Failure::permanent(format!(
+                "{} on {instance} is taken by {}: detach it first",
+                taken.device.as_deref().unwrap_or("a device"),
+                taken.volume
+            ))),
+        }
+    }
+
+    async fn target_host_is_ready(&self) -> Result<(), Failure> {
+        let host = self.target_host()?;
+        host.call(Hello {}).await?;
+        let status = host.call(Status {}).await?;
+        if status.database == DatabaseState::Running {
+            return Err(Failure::permanent(format!(
+                "a database accepts writes on the target host {}: stop it and empty its data \
+                 directory first",
+                host.name()
+            )));
+        }
+        Ok(())
+    }
+
+    async fn inspect_source(&self) -> Result<InspectReply, Failure> {
+        let host = self.source_host()?;
+        host.call(Hello {}).await?;
+        let found = host.call(Inspect {}).await?;
+        let refusals = refusals(&found);
+        if refusals.is_empty() {
+            return Ok(found);
+        }
+        Err(Failure::permanent(format!("{} refuses: {}", host.name(), refusals.join("; "))))
+    }
+
+    /// Which file system belongs to which volume: told by the host, else by the device name, else
+    /// there is only one.
+    pub(super) fn mounts(&self, found: &InspectReply) -> Result<Vec<VolumeMount>, Failure> {
+        let mounts = found.mounts.iter().map(|mount| self.mount(mount));
+        let mut mounts = mounts.collect::<Result<Vec<_>, _>>()?;
+        mounts.sort_by(|a, b| (&a.volume, &a.mountpoint).cmp(&(&b.volume, &b.mountpoint)));
+        Ok(mounts)
+    }
+
+    fn mount(&self, mount: &MountFact) -> Result<VolumeMount, Failure> {
+        let planned = &self.plan.volumes;
+        let told = mount.volume.as_deref();
+        let by_name = planned.iter().find(|p| Some(p.volume.as_str()) == told);
+        let by_device = || planned.iter().find(|p| told.is_none() && p.device == mount.device);
+        let only = || planned.first().filter(|_| told.is_none() && planned.len() == 1);
+        match by_name.or_else(by_device).or_else(only) {
+            Some(planned) => Ok(VolumeMount {
+                volume: planned.volume.clone(),
+                mountpoint: mount.mountpoint.clone(),
+            }),
+            None => Err(Failure::permanent(format!(
+                "{} ({}{}) is on no volume of the plan: it would be left behind; measure and plan \
+                 with all volumes of the database",
+                mount.mountpoint,
+                mount.device,
+                told.map_or_else(String::new, |volume| format!(", {volume}"))
+            ))),
+        }
+    }
+}
+
+/// What forbids a migration, in words.
+pub(super) fn refusals(found: &InspectReply) -> Vec<String> {
+    let refuse = found.findings.iter().filter(|finding| finding.severity == Severity::Refuse);
+    let words = refuse.map(|f| format!("{}: {}; {}", f.subject, f.message, f.remedy));
+    let standby = found.in_recovery.then(|| "the source is a standby, not the primary".to_owned());
+    words.chain(standby).collect()
+}
+
+async fn owner(
+    side: &str,
+    cloud: &Cloud,
+    account: &AccountId,
+    region: &Region,
+) -> Result<(), Failure> {
+    let found = cloud.identity().await?;
+    if found.account != *account || cloud.region() != region {
+        return Err(Failure::permanent(format!(
+            "the {side}'s credentials are for account {} in {}, the plan is for {account} in {region}",
+            found.account,
+            cloud.region()
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! Volumes from the final snapshots, attached to the target instance.
+
+use std::collections::BTreeMap;
+
+use snapmigrate_models::ids::{InstanceId, SnapshotId, VolumeId};
+use snapmigrate_models::inventory::VolumeFacts;
+use snapmigrate_models::plan::PlannedVolume;
+use snapmigrate_models::step::{Action, StepResult, VolumePair};
+
+use super::Context;
+use crate::cloud::VolumeRequest;
+use crate::execute::failure::{Failure, is_not_found};
+use crate::execute::names::{client_token, volume_tags};
+
+impl Context<'_> {
+    /// The client token makes a repeated call return the same volume.
+    pub(super) async fn create_volumes(&self, action: &Action) -> Result<StepResult, Failure> {
+        let step = action.step_id();
+        let mut volumes = Vec::new();
+        for planned in &self.plan.volumes {
+            let request = self.volume_request(&step, planned)?;
+            let target = self.sides.target.create_volume(&request).await?;
+            volumes.push(VolumePair { source: planned.volume.clone(), target });
+        }
+        volumes.sort_by(|a, b| a.source.cmp(&b.source));
+        let ids: Vec<VolumeId> = volumes.iter().map(|pair| pair.target.clone()).collect();
+        self.await_volumes(&ids, "volumes are not available yet", |v| {
+            v.state == "available" || v.state == "in-use"
+        })
+        .await?;
+        Ok(StepResult::Volumes { volumes })
+    }
+
+    fn volume_request(&self, step: &str, planned: &PlannedVolume) -> Result<VolumeRequest, Failure> {
+        let policy = &self.plan.policy.target;
+        Ok(VolumeRequest {
+            snapshot: self.final_snapshot(&planned.volume)?,
+            zone: self.plan.target.zone.clone(),
+            size_gib: planned.size_gib,
+            volume_type: planned.target_volume_type.clone(),
+            kms_key: None,
+            initialization_mib_per_second: policy.initialization_mib_per_second,
+            client_token: client_token(self.plan, step, &planned.volume),
+            tags: volume_tags(self.plan, step, &planned.volume),
+        })
+    }
+
+    /// What a volume is restored from: the copy where there is one, else the shared original.
+    pub(super) fn final_snapshot(&self, volume: &VolumeId) -> Result<SnapshotId, Failure> {
+        let round = self.progress.final_round().and_then(|index| self.progress.round(index));
+        let set = round.map(|r| if r.copied.is_empty() { &r.completed } else { &r.copied });
+        let member = set.and_then(|set| set.iter().find(|s| s.volume == *volume));
+        let missing = || Failure::permanent(format!("the final set has no snapshot of {volume}"));
+        member.map(|member| member.snapshot.clone()).ok_or_else(missing)
+    }
+
+    pub(super) async fn attach_volumes(&self) -> Result<StepResult, Failure> {
+        let Some(instance) = &self.plan.target.instance else {
+            return Err(Failure::permanent("the plan names no target instance"));
+        };
+        let ids: Vec<VolumeId> = self.progress.restored.iter().map(|p| p.target.clone()).collect();
+        let facts = self.sides.target.describe_volumes(&ids).await?;
+        let facts: BTreeMap<_, _> = facts.into_iter().map(|v| (v.volume.clone(), v)).collect();
+        for pair in &self.progress.restored {
+            let planned = self.plan.volumes.iter().find(|planned| planned.volume == pair.source);
+            let device = planned.map_or("/dev/sdf", |planned| planned.device.as_str());
+            self.attach(facts.get(&pair.target), &pair.target, instance, device).await?;
+        }
+        let attached = |v: &VolumeFacts| v.attached_to.as_ref() == Some(instance) && v.state == "in-use";
+        self.await_volumes(&ids, "volumes are not attached yet", attached).await?;
+        Ok(StepResult::Done)
+    }
+
+    /// Looks before attaching: an attachment that exists is adopted.
+    async fn attach(
+        &self,
+        facts: Option<&VolumeFacts>,
+        volume: &VolumeId,
+        instance: &InstanceId,
+        device: &str,
+    ) -> Result<(), Failure> {
+        match facts.and_then(|facts| facts.attached_to.as_ref()) {
+            Some(holder) if holder == instance => Ok(()),
+            Some(holder) => {
+                Err(Failure::permanent(format!("{volume} is attached to {holder} by someone else")))
+            }
+            None => Ok(self.sides.target.attach_volume(volume, instance, device).await?),
+        }
+    }
+
+    /// Waits until `ready` holds for all.
+    pub(super) async fn await_volumes(
+        &self,
+        ids: &[VolumeId],
+        what: &str,
+        ready: impl Fn(&VolumeFacts) -> bool,
+    ) -> Result<(), Failure> {
+        let poll = self.poll().hurried();
+        loop {
+            match self.sides.target.describe_volumes(ids).await {
+                Ok(facts) => {
+                    if let Some(bad) = facts.iter().find(|v| v.state == "error") {
+                        return Err(Failure::permanent(format!("{} ended in error", bad.volume)));
+                    }
+                    if facts.iter().all(&ready) {
+                        return Ok(());
+                    }
+                }
+                Err(error) if is_not_found(&error) && poll.waited_seconds() < 600.0 => {}
+                Err(error) => return Err(error.into()),
+            }
+            self.keep_lease().await?;
+            poll.pause(what).await?;
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Base and rounds: snapshots of the group while the database runs.
+
+use chrono::TimeDelta;
+use snapmigrate_models::ids::{SnapshotId, VolumeId};
+use snapmigrate_models::inventory::SnapshotFacts;
+use snapmigrate_models::step::{Action, CompletedSnapshot, MadeSnapshot, StepResult};
+use snapmigrate_models::units::Timestamp;
+
+use super::Context;
+use crate::cloud::Cloud;
+use crate::execute::adopt::{self, Found};
+use crate::execute::failure::{Failure, is_not_found};
+use crate::execute::names::{description, step_tags};
+
+/// A snapshot may be invisible for so long after its creation; later it is gone (EC2 API, eventual
+/// consistency: minutes).
+const GRACE_SECONDS: i64 = 600;
+
+/// EBS asks for 15 s between snapshots of one volume (EC2 API errors,
+/// SnapshotCreationPerVolumeRateExceeded); one more for clocks that differ.
+const SPACING_SECONDS: i64 = 16;
+
+impl Context<'_> {
+    pub(super) async fn snapshot(&self, round: u32, action: &Action) -> Result<StepResult, Failure> {
+        if round == 0 && self.attempt == 1 {
+            if let Some(base) = self.reusable_base().await? {
+                return Ok(StepResult::Started { snapshots: base });
+            }
+        }
+        let step = action.step_id();
+        if self.attempt > 1 {
+            if let Some(snapshots) = self.adopt_set(&step).await? {
+                return Ok(StepResult::Started { snapshots });
+            }
+        }
+        self.keep_spacing().await;
+        Ok(StepResult::Started { snapshots: self.create_set(&step).await? })
+    }
+
+    /// Completed snapshots named by the plan stand in for a new base, when all volumes have one.
+    async fn reusable_base(&self) -> Result<Option<Vec<MadeSnapshot>>, Failure> {
+        let named: Option<Vec<(VolumeId, SnapshotId)>> = self
+            .plan
+            .volumes
+            .iter()
+            .map(|planned| Some((planned.volume.clone(), planned.reusable_base.clone()?)))
+            .collect();
+        let Some(named) = named.filter(|named| !named.is_empty()) else { return Ok(None) };
+        let ids: Vec<SnapshotId> = named.iter().map(|(_, snapshot)| snapshot.clone()).collect();
+        let facts = match self.sides.source.describe_snapshots(&ids).await {
+            Ok(facts) => facts,
+            Err(error) if is_not_found(&error) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let usable = |s: &SnapshotFacts| s.state == "completed" && s.storage_tier != "archive";
+        Ok(facts.iter().all(usable).then(|| facts.iter().map(made).collect::<Vec<_>>()).map(sorted))
+    }
+
+    /// The set of an earlier attempt; what is left of an incomplete one is deleted.
+    async fn adopt_set(&self, step: &str) -> Result<Option<Vec<MadeSnapshot>>, Failure> {
+        let (cloud, volumes) = (&self.sides.source, self.volumes());
+        let tags = step_tags(self.plan, step);
+        let lost = self.answer_was_lost(step);
+        let Found { usable, mut spare } = adopt::find(cloud, self.clock, &tags, &volumes, lost).await?;
+        let complete = volumes.iter().all(|volume| usable.contains_key(volume));
+        let set: Vec<SnapshotFacts> = usable.into_values().collect();
+        if !complete {
+            spare.extend(set.iter().cloned());
+        }
+        for snapshot in &spare {
+            discard(cloud, &snapshot.snapshot).await?;
+        }
+        Ok(complete.then(|| sorted(set.iter().map(made).collect())))
+    }
+
+    /// Waits until the next snapshot of these volumes is allowed.
+    pub(super) async fn keep_spacing(&self) {
+        let taken = self.progress.rounds.values().filter_map(|round| {
+            round.snapshots.iter().map(|snapshot| snapshot.started_at).max()
+        });
+        let failed = self.progress.failing.values().filter(|failing| {
+            matches!(failing.action, Action::Snapshot { .. } | Action::FreezeSnapshot { .. })
+        });
+        let last = taken.chain(failed.map(|failing| failing.at)).max();
+        if let Some(last) = last {
+            self.clock.sleep_until(last + TimeDelta::seconds(SPACING_SECONDS)).await;
+        }
+    }
+
+    async fn create_set(&self, step: &str) -> Result<Vec<MadeSnapshot>, Failure> {
+        let cloud = &self.sides.source;
+        let (tags, text) = (step_tags(self.plan, step), description(self.plan, step));
+        let Some(instance) = &self.plan.source.instance else {
+            let mut set = Vec::new();
+            for volume in self.volumes() {
+                set.push(cloud.create_snapshot(&volume, &text, &tags).await?);
+            }
+            return Ok(sorted(set));
+        };
+        let excluded = self.excluded().await?;
+        let set = cloud.create_snapshots(instance, &excluded, &text, &tags, None).await?;
+        self.require_whole(&set)?;
+        Ok(set)
+    }
+
+    /// Data volumes of the instance that are not migrated.
+    pub(super) async fn excluded(&self) -> Result<Vec<VolumeId>, Failure> {
+        let Some(instance) = &self.plan.source.instance else { return Ok(Vec::new()) };
+        let wanted = self.volumes();
+        let attached = self.sides.source.instance_volumes(instance).await?.data;
+        let others = attached.into_iter().map(|facts| facts.volume);
+        Ok(others.filter(|volume| !wanted.contains(volume)).collect())
+    }
+
+    /// A set counts only when it holds exactly the volumes of the plan.
+    pub(super) fn require_whole(&self, set: &[MadeSnapshot]) -> Result<(), Failure> {
+        let has = |volume: &VolumeId| set.iter().any(|made| made.volume == *volume);
+        let missing: Vec<String> =
+            self.volumes().iter().filter(|v| !has(v)).map(ToString::to_string).collect();
+        if missing.is_empty() && set.len() == self.plan.volumes.len() {
+            return Ok(());
+        }
+        let taken = set.len();
+        Err(Failure::permanent(format!(
+            "the set of {taken} snapshot(s) is not the {} volume(s) of the plan, missing: {}; were \
+             volumes attached or detached since the plan was made?",
+            self.plan.volumes.len(),
+            if missing.is_empty() { "none".to_owned() } else { missing.join(", ") }
+        )))
+    }
+
+    pub(super) async fn await_snapshots(&self, round: u32) -> Result<StepResult, Failure> {
+        let pending = self.round(round)?.snapshots.clone();
+        let snapshots = self.await_all(&self.sides.source, &pending).await?;
+        Ok(StepResult::Completed { snapshots })
+    }
+
+    /// Waits until all are completed.
+    ///
+    /// A permanent failure means that a member ended in `error` or is gone: it has to be made anew.
+    pub(super) async fn await_all(
+        &self,
+        cloud: &Cloud,
+        pending: &[MadeSnapshot],
+    ) -> Result<Vec<CompletedSnapshot>, Failure> {
+        let ids: Vec<SnapshotId> = pending.iter().map(|made| made.snapshot.clone()).collect();
+        let poll = self.poll();
+        loop {
+            match cloud.describe_snapshots(&ids).await {
+                Ok(facts) => {
+                    if let Some(done) = self.all_completed(pending, &facts)? {
+                        return Ok(done);
+                    }
+                }
+                Err(error) if is_not_found(&error) && !self.in_grace(pending) => {
+                    return Err(Failure::permanent(format!("a snapshot is gone: {error}")));
+                }
+                Err(error) if is_not_found(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+            self.keep_lease().await?;
+            poll.pause("snapshots are still pending").await?;
+        }
+    }
+
+    fn in_grace(&self, pending: &[MadeSnapshot]) -> bool {
+        let newest = pending.iter().map(|made| made.started_at).max();
+        newest.is_some_and(|at| self.clock.now() - at < TimeDelta::seconds(GRACE_SECONDS))
+    }
+
+    fn all_completed(
+        &self,
+        pending: &[MadeSnapshot],
+        facts: &[SnapshotFacts],
+    ) -> Result<Option<Vec<CompletedSnapshot>>, Failure> {
+        if let Some(bad) = facts.iter().find(|facts| facts.state == "error") {
+            let message = format!("{} ended in state error", bad.snapshot);
+            return Err(Failure::permanent(message));
+        }
+        if facts.iter().any(|facts| facts.state != "completed") {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        let completed = pending.iter().filter_map(|made| {
+            let facts = facts.iter().find(|facts| facts.snapshot == made.snapshot)?;
+            Some(completed(made, facts, now))
+        });
+        Ok(Some(completed.collect()))
+    }
+}
+
+fn completed(made: &MadeSnapshot, facts: &SnapshotFacts, now: Timestamp) -> CompletedSnapshot {
+    CompletedSnapshot {
+        volume: made.volume.clone(),
+        snapshot: made.snapshot.clone(),
+        started_at: made.started_at,
+        completed_at: facts.completed_at.unwrap_or(now),
+        full_bytes: facts.full_bytes,
+    }
+}
+
+pub(super) fn made(facts: &SnapshotFacts) -> MadeSnapshot {
+    MadeSnapshot {
+        volume: facts.volume.clone(),
+        snapshot: facts.snapshot.clone(),
+        started_at: facts.started_at,
+    }
+}
+
+pub(super) fn sorted(mut set: Vec<MadeSnapshot>) -> Vec<MadeSnapshot> {
+    set.sort_by(|a, b| a.volume.cmp(&b.volume));
+    set
+}
+
+/// Deletes a snapshot of ours; one that is gone already is as good.
+pub(super) async fn discard(cloud: &Cloud, snapshot: &SnapshotId) -> Result<(), Failure> {
+    match cloud.delete_snapshot(snapshot).await {
+        Err(error) if !is_not_found(&error) => Err(error.into()),
+        _ => Ok(()),
+    }
+}

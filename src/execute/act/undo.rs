@@ -1,0 +1,102 @@
+//! The way back, and what is cleaned up at the end.
+
+use std::collections::BTreeSet;
+
+use snapmigrate_models::ids::{SnapshotId, VolumeId};
+use snapmigrate_models::inventory::VolumeFacts;
+use snapmigrate_models::step::{Action, StepResult};
+
+use super::Context;
+use super::snapshots::discard;
+use crate::execute::failure::{Failure, is_not_found};
+use crate::execute::names::step_tags;
+use crate::quiesce::channel::HostError;
+use crate::quiesce::protocol::{ErrorCode, FenceState, Status, TakeDown, Unfence};
+
+/// A volume of an interrupted attempt shows up in lookups within this time.
+const LAG_SECONDS: f64 = 120.0;
+
+impl Context<'_> {
+    pub(super) async fn take_down(&self) -> Result<StepResult, Failure> {
+        self.target_host()?.call(TakeDown {}).await?;
+        Ok(StepResult::Done)
+    }
+
+    /// A host that has let go by itself, or was never fenced, serves.
+    pub(super) async fn unfence(&self, epoch: u64) -> Result<StepResult, Failure> {
+        let host = self.source_host()?;
+        match host.call(Unfence { epoch }).await {
+            Ok(_) | Err(HostError::Refused { code: ErrorCode::NotFenced, .. }) => {
+                Ok(StepResult::Done)
+            }
+            Err(HostError::Refused { code: ErrorCode::LeaseEnded, .. }) => {
+                let status = host.call(Status {}).await?;
+                if status.fence == FenceState::None {
+                    return Ok(StepResult::Done);
+                }
+                Err(Failure::transient("the lease has ended, the host is letting go"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Detaches and deletes the restored volumes, those of a lost answer included.
+    pub(super) async fn delete_volumes(&self) -> Result<StepResult, Failure> {
+        let volumes = self.restored_volumes().await?;
+        for facts in volumes.values().filter(|facts| facts.attached_to.is_some()) {
+            match self.sides.target.detach_volume(&facts.volume).await {
+                Err(error) if !is_not_found(&error) => return Err(error.into()),
+                _ => {}
+            }
+        }
+        let ids: Vec<VolumeId> = volumes.keys().cloned().collect();
+        if !ids.is_empty() {
+            let detached = |v: &VolumeFacts| v.state == "available";
+            self.await_volumes(&ids, "volumes are not detached yet", detached).await?;
+        }
+        for volume in &ids {
+            match self.sides.target.delete_volume(volume).await {
+                Err(error) if !is_not_found(&error) => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(StepResult::Done)
+    }
+
+    async fn restored_volumes(
+        &self,
+    ) -> Result<std::collections::BTreeMap<VolumeId, VolumeFacts>, Failure> {
+        let tags = step_tags(self.plan, &Action::CreateVolumes.step_id());
+        let tags: Vec<(String, String)> = tags.into_iter().collect();
+        let known: BTreeSet<&VolumeId> = self.progress.restored.iter().map(|p| &p.target).collect();
+        let complete = |found: &[VolumeFacts]| {
+            let all = known.iter().all(|id| found.iter().any(|facts| facts.volume == **id));
+            all && found.len() >= self.plan.volumes.len()
+        };
+        let lost = self.answer_was_lost(&Action::CreateVolumes.step_id()) && self.attempt == 1;
+        let poll = self.poll().hurried();
+        loop {
+            let mut found = self.sides.target.volumes_tagged(&tags.iter().cloned().collect()).await?;
+            found.retain(|facts| facts.state != "deleted" && facts.state != "deleting");
+            if complete(&found) || !lost || poll.waited_seconds() >= LAG_SECONDS {
+                return Ok(found.into_iter().map(|v| (v.volume.clone(), v)).collect());
+            }
+            poll.pause("volumes of a lost answer may still appear").await?;
+        }
+    }
+
+    /// Deletes what two completed successors made superfluous; never what we did not make.
+    pub(super) async fn cleanup(&self) -> Result<StepResult, Failure> {
+        let foreign: BTreeSet<&SnapshotId> =
+            self.plan.volumes.iter().filter_map(|planned| planned.reusable_base.as_ref()).collect();
+        for (snapshot, copy) in self.progress.superfluous() {
+            if !foreign.contains(&snapshot) {
+                discard(&self.sides.source, &snapshot).await?;
+            }
+            if let Some(copy) = copy {
+                discard(&self.sides.target, &copy).await?;
+            }
+        }
+        Ok(StepResult::Done)
+    }
+}

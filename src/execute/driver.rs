@@ -1,0 +1,249 @@
+//! The loop: decide, append, act, append.
+
+use std::pin::pin;
+
+use snapmigrate_models::decide::{Goal, Next, admissible, decide};
+use snapmigrate_models::plan::Plan;
+use snapmigrate_models::progress::Progress;
+use snapmigrate_models::report::RunOutcome;
+use snapmigrate_models::step::{Action, Event, FailureClass, StepResult, Verb};
+use snapmigrate_models::units::Timestamp;
+
+use super::act::{Context, act};
+use super::control::Control;
+use super::failure::Failure;
+use super::{Ended, ExecuteError, Sides};
+use crate::clock::Clock;
+use crate::journal::{Entry, Journal};
+
+/// How to run.
+pub struct Run<'a> {
+    /// The only `now`.
+    pub clock: Clock,
+    /// What the operator asked for when starting.
+    pub goal: Goal,
+    /// Ways to speak to the run.
+    pub control: Control,
+    /// Told each entry after it is durable.
+    pub watcher: &'a mut dyn FnMut(&Entry, &Progress),
+}
+
+/// Carries out the journal's plan from wherever it stands.
+///
+/// # Errors
+/// [`ExecuteError`] when the plan cannot reach the goal, or the journal or the control file refuses.
+pub async fn execute(
+    sides: &Sides,
+    journal: &mut Journal,
+    run: Run<'_>,
+) -> Result<Ended, ExecuteError> {
+    let plan = journal.recorded().plan.clone();
+    admissible(&plan, run.goal).map_err(|reason| ExecuteError::Inadmissible { reason })?;
+    let mut driver = Driver { plan: &plan, sides, journal, run };
+    if driver.take_up()? {
+        return driver.drive().await;
+    }
+    Ok(ended(driver.journal.progress()))
+}
+
+struct Driver<'a> {
+    plan: &'a Plan,
+    sides: &'a Sides,
+    journal: &'a mut Journal,
+    run: Run<'a>,
+}
+
+impl Driver<'_> {
+    /// Takes up a journal that was begun before; false when it is over.
+    fn take_up(&mut self) -> Result<bool, ExecuteError> {
+        let progress = self.journal.progress();
+        if progress.entries == 0 {
+            return Ok(true);
+        }
+        if let Some(closed) = &progress.closed {
+            let done = closed.outcome == RunOutcome::Copied && !self.run.goal.cutover;
+            if done || !progress.reopenable() {
+                return Ok(false);
+            }
+        }
+        if let Some(running) = progress.running.clone() {
+            let message = "the executor ended before the answer; what it did is looked up".to_owned();
+            let class = FailureClass::Unknown;
+            self.append(&Event::Failed { action: running.action, class, message })?;
+        }
+        self.append(&Event::Operator { verb: Verb::Resume })?;
+        Ok(true)
+    }
+
+    async fn drive(&mut self) -> Result<Ended, ExecuteError> {
+        loop {
+            self.listen()?;
+            if let Some(ended) = self.stop()? {
+                return Ok(ended);
+            }
+            let now = self.run.clock.now();
+            match decide(self.plan, self.journal.progress(), self.run.goal, now) {
+                Next::Act { action, reason } => self.step(action, reason).await?,
+                Next::WaitUntil { at, reason } => self.wait(at, reason).await?,
+                Next::AwaitOperator { reason } => return Ok(Ended::AwaitingOperator { reason }),
+                Next::Stop { outcome, reason } => {
+                    self.append(&Event::Closed { outcome, reason })?;
+                    return Ok(ended(self.journal.progress()));
+                }
+            }
+        }
+    }
+
+    fn append(&mut self, event: &Event) -> Result<(), ExecuteError> {
+        let at = self.run.clock.now();
+        self.journal.append(at, event)?;
+        let recorded = self.journal.recorded();
+        if let Some(entry) = recorded.entries.last() {
+            (self.run.watcher)(entry, &recorded.progress);
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, action: Action, reason: String) -> Result<(), ExecuteError> {
+        self.append(&Event::Decided { action: action.clone(), reason })?;
+        let attempt = self.journal.progress().attempts_of(&action) + 1;
+        let before = self.journal.progress().clone();
+        self.append(&Event::Started { action: action.clone(), attempt })?;
+        let answer = self.carry_out(&action, attempt, &before).await?;
+        let event = match answer {
+            Ok(result) => Event::Finished { action: action.clone(), result },
+            Err(Failure { class, message }) => {
+                Event::Failed { action: action.clone(), class, message }
+            }
+        };
+        // A result that contradicts what is known is a failure of the step, not of the journal.
+        if let Err(refused) = self.journal.progress().check(&event) {
+            let message = refused.to_string();
+            return self.append(&Event::Failed { action, class: FailureClass::Integrity, message });
+        }
+        self.append(&event)
+    }
+
+    /// Acts; a mere wait is left when the operator speaks.
+    async fn carry_out(
+        &mut self,
+        action: &Action,
+        attempt: u32,
+        before: &Progress,
+    ) -> Result<Result<StepResult, Failure>, ExecuteError> {
+        let (sides, plan, clock) = (self.sides, self.plan, self.run.clock);
+        let (goal, deadline) = (self.run.goal, self.lease_end());
+        let context = Context { sides, plan, clock, goal, progress: before, attempt, deadline };
+        let mut acting = pin!(act(&context, action));
+        if self.run.control.is_silent() {
+            return Ok(acting.await);
+        }
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut acting => return Ok(answer),
+                () = self.run.control.wait() => {}
+            }
+            let heard = self.listen()?;
+            if is_wait(action) && (heard || self.run.control.stop_asked()) {
+                return Ok(Err(Failure::transient("the wait was interrupted by the operator")));
+            }
+            if self.run.control.stop_asked() {
+                // A call in flight is not torn off: its answer is worth more than the seconds.
+                return Ok(acting.await);
+            }
+        }
+    }
+
+    /// End of the lease while one runs and nothing is committed.
+    fn lease_end(&self) -> Option<Timestamp> {
+        let progress = self.journal.progress();
+        let fence = progress.fence.as_ref().filter(|_| progress.leased())?;
+        Some(fence.asked_at + seconds(self.plan.policy.lease_seconds))
+    }
+
+    async fn wait(&mut self, until: Timestamp, reason: String) -> Result<(), ExecuteError> {
+        let said = self.journal.progress().waiting.as_ref().is_some_and(|(_, said)| *said == reason);
+        if !said {
+            self.append(&Event::Waiting { until, reason })?;
+        }
+        let clock = self.run.clock;
+        let mut sleeping = pin!(clock.sleep_until(until));
+        if self.run.control.is_silent() {
+            sleeping.await;
+            return Ok(());
+        }
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut sleeping => return Ok(()),
+                () = self.run.control.wait() => {}
+            }
+            if self.listen()? || self.run.control.stop_asked() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Journals what the operator said; true when it was something.
+    fn listen(&mut self) -> Result<bool, ExecuteError> {
+        let mut verbs = Vec::new();
+        let Self { journal, run, .. } = self;
+        run.control.hear(|verb| {
+            if journal.progress().check(&Event::Operator { verb }).is_ok() {
+                journal.append(run.clock.now(), &Event::Operator { verb })?;
+                verbs.push(verb);
+            }
+            Ok(())
+        })?;
+        let recorded = self.journal.recorded();
+        for entry in recorded.entries.iter().rev().take(verbs.len()).rev() {
+            (self.run.watcher)(entry, &recorded.progress);
+        }
+        Ok(!verbs.is_empty())
+    }
+
+    /// Leaves at once while the source serves; behind the fence goes back first; after the commit
+    /// goes on, because only forward leads to a serving database.
+    fn stop(&mut self) -> Result<Option<Ended>, ExecuteError> {
+        if !self.run.control.stop_asked() {
+            return Ok(None);
+        }
+        let progress = self.journal.progress();
+        if !progress.may_be_fenced() {
+            let reason = "stopped; the source serves, the same command goes on".to_owned();
+            return Ok(Some(Ended::Stopped { reason }));
+        }
+        if progress.activated.is_some() {
+            let reason = "stopped; the target serves, the same command finishes".to_owned();
+            return Ok(Some(Ended::AwaitingOperator { reason }));
+        }
+        if !progress.committed() && !progress.orders.abort {
+            self.append(&Event::Operator { verb: Verb::Abort })?;
+        }
+        Ok(None)
+    }
+}
+
+/// Steps that only wait or read: leaving one changes nothing.
+const fn is_wait(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::AwaitSnapshots { .. }
+            | Action::AwaitCopies { .. }
+            | Action::MeasureDelta { .. }
+            | Action::Compare
+    )
+}
+
+fn ended(progress: &Progress) -> Ended {
+    match &progress.closed {
+        Some(closed) => Ended::Closed { outcome: closed.outcome, reason: closed.reason.clone() },
+        None => Ended::AwaitingOperator { reason: "the migration is not closed".to_owned() },
+    }
+}
+
+fn seconds(seconds: f64) -> chrono::TimeDelta {
+    chrono::TimeDelta::from_std(std::time::Duration::from_secs_f64(seconds.clamp(0.0, 1e9)))
+        .unwrap_or(chrono::TimeDelta::MAX)
+}

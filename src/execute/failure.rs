@@ -1,0 +1,68 @@
+//! A failed step: class and words. Retry is decided by the class alone.
+
+use snapmigrate_models::step::FailureClass;
+
+use crate::cloud::CloudError;
+use crate::quiesce::channel::HostError;
+use crate::quiesce::protocol::ErrorCode;
+
+/// Why a step failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) class: FailureClass,
+    pub(super) message: String,
+}
+
+impl Failure {
+    pub(super) fn new(class: FailureClass, message: impl Into<String>) -> Self {
+        Self { class, message: message.into() }
+    }
+
+    pub(super) fn permanent(message: impl Into<String>) -> Self {
+        Self::new(FailureClass::Permanent, message)
+    }
+
+    pub(super) fn transient(message: impl Into<String>) -> Self {
+        Self::new(FailureClass::Transient, message)
+    }
+}
+
+impl From<CloudError> for Failure {
+    fn from(error: CloudError) -> Self {
+        Self { class: error.class, message: error.to_string() }
+    }
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        let class = match &error {
+            HostError::ChannelLost { sent: true, .. } => FailureClass::Unknown,
+            HostError::ChannelLost { sent: false, .. } => FailureClass::Transient,
+            HostError::Refused { code, .. } => refusal(*code),
+        };
+        Self { class, message: error.to_string() }
+    }
+}
+
+/// A database may be busy, a device may not have appeared, a replay may not be there yet: those
+/// pass. What the host knows for certain does not.
+const fn refusal(code: ErrorCode) -> FailureClass {
+    match code {
+        ErrorCode::Database | ErrorCode::Device | ErrorCode::NotProved | ErrorCode::FreezeBroken => {
+            FailureClass::Transient
+        }
+        ErrorCode::BadRequest
+        | ErrorCode::UnknownProtocol
+        | ErrorCode::StaleEpoch
+        | ErrorCode::LeaseEnded
+        | ErrorCode::NotFenced
+        | ErrorCode::Committed
+        | ErrorCode::Refused
+        | ErrorCode::Other => FailureClass::Permanent,
+    }
+}
+
+/// Whether a call failed because the thing is not there, or not visible yet.
+pub(super) fn is_not_found(error: &CloudError) -> bool {
+    error.code.contains("NotFound")
+}

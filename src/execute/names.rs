@@ -1,0 +1,44 @@
+//! Deterministic names: tags of everything made, client tokens, descriptions.
+
+use sha2::{Digest, Sha256};
+use snapmigrate_models::format::hex;
+use snapmigrate_models::ids::VolumeId;
+use snapmigrate_models::plan::Plan;
+
+use crate::cloud::Tags;
+
+/// Tag with the source volume's id, on copies and volumes.
+pub(super) const VOLUME_TAG: &str = "snapmigrate:volume";
+
+/// Longest token used: EC2 accepts 64 ASCII characters (EC2 API, idempotency).
+const TOKEN_LENGTH: usize = 60;
+
+/// Tags of what a step makes; they find it again after a lost answer.
+pub(super) fn step_tags(plan: &Plan, step: &str) -> Tags {
+    let digest: String = plan.digest.chars().take(16).collect();
+    Tags::from([
+        ("snapmigrate:migration".to_owned(), plan.policy.name.clone()),
+        ("snapmigrate:plan".to_owned(), digest),
+        ("snapmigrate:step".to_owned(), step.to_owned()),
+    ])
+}
+
+/// The same for what belongs to one source volume.
+pub(super) fn volume_tags(plan: &Plan, step: &str, volume: &VolumeId) -> Tags {
+    let mut tags = step_tags(plan, step);
+    tags.insert(VOLUME_TAG.to_owned(), volume.to_string());
+    tags
+}
+
+/// The same token for the same plan, step and volume: repeating the call makes nothing new.
+pub(super) fn client_token(plan: &Plan, step: &str, volume: &VolumeId) -> String {
+    let name = format!("{}\n{step}\n{volume}", plan.digest);
+    let mut token = hex(&Sha256::digest(name.as_bytes()));
+    token.truncate(TOKEN_LENGTH);
+    token
+}
+
+/// What people read in the console.
+pub(super) fn description(plan: &Plan, step: &str) -> String {
+    format!("snapmigrate {} {step}", plan.policy.name)
+}
