@@ -14,7 +14,6 @@ pub mod cli;
 pub mod clock;
 pub mod cloud;
 pub mod iam;
-
 pub mod journal;
 pub mod measure;
 pub mod transfer;

@@ -1,5 +1,7 @@
 //! The report: predicted against actual, and the proof that nothing was lost.
 
+mod build;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -9,6 +11,8 @@ use crate::format::Document;
 use crate::ids::{SnapshotId, VolumeId};
 use crate::plan::RoundKind;
 use crate::units::{Quantiles, Timestamp};
+
+pub use build::build;
 
 /// What `execute` and `rehearse` end with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -118,6 +118,31 @@ impl Cloud {
         }
     }
 
+    /// One page of the written blocks of a snapshot, ascending, and what continues the listing. An
+    /// empty page is not the end: only a missing continuation is.
+    ///
+    /// # Errors
+    /// [`CloudError`]; `Integrity` when the page is not ascending.
+    pub async fn written_page(
+        &self,
+        snapshot: &SnapshotId,
+        continued: Option<String>,
+    ) -> Result<(Vec<SnapshotBlock>, Option<String>), CloudError> {
+        const CALL: &str = "ListSnapshotBlocks";
+        let subject = snapshot.as_str();
+        let request = self.ebs.list_snapshot_blocks().max_results(PAGE_BLOCKS);
+        let page = request.snapshot_id(subject).set_next_token(continued).send().await;
+        let page = page.map_err(|error| classify(CALL, subject, &error))?;
+        let mut last = None;
+        let mut found = Vec::new();
+        for written in page.blocks() {
+            let block = ascending(CALL, subject, &mut last, written.block_index())?;
+            let token = written.block_token().unwrap_or_default().to_owned();
+            found.push(SnapshotBlock { block, token });
+        }
+        Ok((found, page.next_token().map(ToOwned::to_owned)))
+    }
+
     /// The 512 KiB of a block, checked against the checksum that came with them.
     ///
     /// # Errors

@@ -31,7 +31,9 @@ pub(super) struct Found {
 
 impl Found {
     pub(super) fn covers(&self, volumes: &[VolumeId]) -> bool {
-        volumes.iter().all(|volume| self.usable.contains_key(volume))
+        volumes
+            .iter()
+            .all(|volume| self.usable.contains_key(volume))
     }
 
     fn sort(facts: Vec<SnapshotFacts>) -> Self {
@@ -70,6 +72,9 @@ pub(super) async fn find(
 
 /// A copy's own volume id is arbitrary (CopySnapshot): the tag says which one it belongs to.
 fn source_volume(snapshot: &SnapshotFacts) -> VolumeId {
-    let tagged = snapshot.tags.get(VOLUME_TAG).and_then(|volume| volume.parse().ok());
+    let tagged = snapshot
+        .tags
+        .get(VOLUME_TAG)
+        .and_then(|volume| volume.parse().ok());
     tagged.unwrap_or_else(|| snapshot.volume.clone())
 }

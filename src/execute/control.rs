@@ -34,7 +34,10 @@ impl Control {
     /// Verbs come through the file beside `journal`; `stop` turns true when the process should end.
     #[must_use]
     pub fn beside(journal: &Path, stop: watch::Receiver<bool>) -> Self {
-        Self { file: Some(path_of(journal)), stop: Some(stop) }
+        Self {
+            file: Some(path_of(journal)),
+            stop: Some(stop),
+        }
     }
 
     pub(super) fn is_silent(&self) -> bool {
@@ -64,10 +67,13 @@ impl Control {
         &self,
         mut keep: impl FnMut(Verb) -> Result<(), ExecuteError>,
     ) -> Result<(), ExecuteError> {
-        let Some(path) = self.file.as_ref().filter(|path| path.exists()) else { return Ok(()) };
+        let Some(path) = self.file.as_ref().filter(|path| path.exists()) else {
+            return Ok(());
+        };
         let mut file = locked(path)?;
         let mut text = String::new();
-        file.read_to_string(&mut text).map_err(|source| refused(path, source))?;
+        file.read_to_string(&mut text)
+            .map_err(|source| refused(path, source))?;
         for verb in text.lines().filter_map(parse) {
             keep(verb)?;
         }
@@ -83,8 +89,12 @@ pub fn request(journal: &Path, verb: Verb) -> Result<(), ExecuteError> {
     let path = path_of(journal);
     let mut file = locked(&path)?;
     let line = format!("{}\n", word(verb));
-    let written = file.seek(SeekFrom::End(0)).and_then(|_| file.write_all(line.as_bytes()));
-    written.and_then(|()| file.sync_all()).map_err(|source| refused(&path, source))
+    let written = file
+        .seek(SeekFrom::End(0))
+        .and_then(|_| file.write_all(line.as_bytes()));
+    written
+        .and_then(|()| file.sync_all())
+        .map_err(|source| refused(&path, source))
 }
 
 const WORDS: [(&str, Verb); 5] = [
@@ -96,11 +106,17 @@ const WORDS: [(&str, Verb); 5] = [
 ];
 
 fn parse(line: &str) -> Option<Verb> {
-    WORDS.iter().find(|(word, _)| *word == line.trim()).map(|(_, verb)| *verb)
+    WORDS
+        .iter()
+        .find(|(word, _)| *word == line.trim())
+        .map(|(_, verb)| *verb)
 }
 
 fn word(verb: Verb) -> &'static str {
-    WORDS.iter().find(|(_, known)| *known == verb).map_or("resume", |(word, _)| word)
+    WORDS
+        .iter()
+        .find(|(_, known)| *known == verb)
+        .map_or("resume", |(word, _)| word)
 }
 
 fn path_of(journal: &Path) -> PathBuf {
@@ -110,12 +126,20 @@ fn path_of(journal: &Path) -> PathBuf {
 }
 
 fn locked(path: &Path) -> Result<File, ExecuteError> {
-    let options = File::options().read(true).write(true).create(true).truncate(false).open(path);
+    let options = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path);
     let file = options.map_err(|source| refused(path, source))?;
     flock(&file, FlockOperation::LockExclusive).map_err(|errno| refused(path, errno.into()))?;
     Ok(file)
 }
 
 fn refused(path: &Path, source: std::io::Error) -> ExecuteError {
-    ExecuteError::Control { path: path.display().to_string(), source }
+    ExecuteError::Control {
+        path: path.display().to_string(),
+        source,
+    }
 }

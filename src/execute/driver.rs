@@ -39,21 +39,26 @@ pub async fn execute(
 ) -> Result<Ended, ExecuteError> {
     let plan = journal.recorded().plan.clone();
     admissible(&plan, run.goal).map_err(|reason| ExecuteError::Inadmissible { reason })?;
-    let mut driver = Driver { plan: &plan, sides, journal, run };
+    let mut driver = Driver {
+        plan: &plan,
+        sides,
+        journal,
+        run,
+    };
     if driver.take_up()? {
         return driver.drive().await;
     }
     Ok(ended(driver.journal.progress()))
 }
 
-struct Driver<'a> {
+struct Driver<'a, 'r> {
     plan: &'a Plan,
     sides: &'a Sides,
     journal: &'a mut Journal,
-    run: Run<'a>,
+    run: Run<'r>,
 }
 
-impl Driver<'_> {
+impl Driver<'_, '_> {
     /// Takes up a journal that was begun before; false when it is over.
     fn take_up(&mut self) -> Result<bool, ExecuteError> {
         let progress = self.journal.progress();
@@ -67,9 +72,14 @@ impl Driver<'_> {
             }
         }
         if let Some(running) = progress.running.clone() {
-            let message = "the executor ended before the answer; what it did is looked up".to_owned();
+            let message =
+                "the executor ended before the answer; what it did is looked up".to_owned();
             let class = FailureClass::Unknown;
-            self.append(&Event::Failed { action: running.action, class, message })?;
+            self.append(&Event::Failed {
+                action: running.action,
+                class,
+                message,
+            })?;
         }
         self.append(&Event::Operator { verb: Verb::Resume })?;
         Ok(true)
@@ -105,21 +115,36 @@ impl Driver<'_> {
     }
 
     async fn step(&mut self, action: Action, reason: String) -> Result<(), ExecuteError> {
-        self.append(&Event::Decided { action: action.clone(), reason })?;
+        self.append(&Event::Decided {
+            action: action.clone(),
+            reason,
+        })?;
         let attempt = self.journal.progress().attempts_of(&action) + 1;
         let before = self.journal.progress().clone();
-        self.append(&Event::Started { action: action.clone(), attempt })?;
+        self.append(&Event::Started {
+            action: action.clone(),
+            attempt,
+        })?;
         let answer = self.carry_out(&action, attempt, &before).await?;
         let event = match answer {
-            Ok(result) => Event::Finished { action: action.clone(), result },
-            Err(Failure { class, message }) => {
-                Event::Failed { action: action.clone(), class, message }
-            }
+            Ok(result) => Event::Finished {
+                action: action.clone(),
+                result,
+            },
+            Err(Failure { class, message }) => Event::Failed {
+                action: action.clone(),
+                class,
+                message,
+            },
         };
         // A result that contradicts what is known is a failure of the step, not of the journal.
         if let Err(refused) = self.journal.progress().check(&event) {
             let message = refused.to_string();
-            return self.append(&Event::Failed { action, class: FailureClass::Integrity, message });
+            return self.append(&Event::Failed {
+                action,
+                class: FailureClass::Integrity,
+                message,
+            });
         }
         self.append(&event)
     }
@@ -133,7 +158,15 @@ impl Driver<'_> {
     ) -> Result<Result<StepResult, Failure>, ExecuteError> {
         let (sides, plan, clock) = (self.sides, self.plan, self.run.clock);
         let (goal, deadline) = (self.run.goal, self.lease_end());
-        let context = Context { sides, plan, clock, goal, progress: before, attempt, deadline };
+        let context = Context {
+            sides,
+            plan,
+            clock,
+            goal,
+            progress: before,
+            attempt,
+            deadline,
+        };
         let mut acting = pin!(act(&context, action));
         if self.run.control.is_silent() {
             return Ok(acting.await);
@@ -146,7 +179,9 @@ impl Driver<'_> {
             }
             let heard = self.listen()?;
             if is_wait(action) && (heard || self.run.control.stop_asked()) {
-                return Ok(Err(Failure::transient("the wait was interrupted by the operator")));
+                return Ok(Err(Failure::transient(
+                    "the wait was interrupted by the operator",
+                )));
             }
             if self.run.control.stop_asked() {
                 // A call in flight is not torn off: its answer is worth more than the seconds.
@@ -163,7 +198,12 @@ impl Driver<'_> {
     }
 
     async fn wait(&mut self, until: Timestamp, reason: String) -> Result<(), ExecuteError> {
-        let said = self.journal.progress().waiting.as_ref().is_some_and(|(_, said)| *said == reason);
+        let said = self
+            .journal
+            .progress()
+            .waiting
+            .as_ref()
+            .is_some_and(|(_, said)| *said == reason);
         if !said {
             self.append(&Event::Waiting { until, reason })?;
         }
@@ -238,12 +278,17 @@ const fn is_wait(action: &Action) -> bool {
 
 fn ended(progress: &Progress) -> Ended {
     match &progress.closed {
-        Some(closed) => Ended::Closed { outcome: closed.outcome, reason: closed.reason.clone() },
-        None => Ended::AwaitingOperator { reason: "the migration is not closed".to_owned() },
+        Some(closed) => Ended::Closed {
+            outcome: closed.outcome,
+            reason: closed.reason.clone(),
+        },
+        None => Ended::AwaitingOperator {
+            reason: "the migration is not closed".to_owned(),
+        },
     }
 }
 
 fn seconds(seconds: f64) -> chrono::TimeDelta {
-    chrono::TimeDelta::from_std(std::time::Duration::from_secs_f64(seconds.clamp(0.0, 1e9)))
-        .unwrap_or(chrono::TimeDelta::MAX)
+    let span = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    chrono::TimeDelta::from_std(span).unwrap_or(chrono::TimeDelta::MAX)
 }

@@ -15,7 +15,10 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn new(class: FailureClass, message: impl Into<String>) -> Self {
-        Self { class, message: message.into() }
+        Self {
+            class,
+            message: message.into(),
+        }
     }
 
     pub(super) fn permanent(message: impl Into<String>) -> Self {
@@ -29,7 +32,10 @@ impl Failure {
 
 impl From<CloudError> for Failure {
     fn from(error: CloudError) -> Self {
-        Self { class: error.class, message: error.to_string() }
+        Self {
+            class: error.class,
+            message: error.to_string(),
+        }
     }
 }
 
@@ -40,7 +46,10 @@ impl From<HostError> for Failure {
             HostError::ChannelLost { sent: false, .. } => FailureClass::Transient,
             HostError::Refused { code, .. } => refusal(*code),
         };
-        Self { class, message: error.to_string() }
+        Self {
+            class,
+            message: error.to_string(),
+        }
     }
 }
 
@@ -48,9 +57,10 @@ impl From<HostError> for Failure {
 /// pass. What the host knows for certain does not.
 const fn refusal(code: ErrorCode) -> FailureClass {
     match code {
-        ErrorCode::Database | ErrorCode::Device | ErrorCode::NotProved | ErrorCode::FreezeBroken => {
-            FailureClass::Transient
-        }
+        ErrorCode::Database
+        | ErrorCode::Device
+        | ErrorCode::NotProved
+        | ErrorCode::FreezeBroken => FailureClass::Transient,
         ErrorCode::BadRequest
         | ErrorCode::UnknownProtocol
         | ErrorCode::StaleEpoch

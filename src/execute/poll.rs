@@ -31,13 +31,25 @@ pub(super) struct Poll {
 impl Poll {
     /// `deadline` is the end of the lease, when there is one.
     pub(super) fn new(clock: Clock, deadline: Option<Timestamp>) -> Self {
-        let bounds = if deadline.is_some() { HURRIED } else { UNHURRIED };
-        Self { clock, since: clock.now(), deadline, bounds }
+        let bounds = if deadline.is_some() {
+            HURRIED
+        } else {
+            UNHURRIED
+        };
+        Self {
+            clock,
+            since: clock.now(),
+            deadline,
+            bounds,
+        }
     }
 
     /// Restoring a volume takes seconds: short pauses in any case.
     pub(super) fn hurried(self) -> Self {
-        Self { bounds: HURRIED, ..self }
+        Self {
+            bounds: HURRIED,
+            ..self
+        }
     }
 
     pub(super) fn waited_seconds(&self) -> f64 {
@@ -50,13 +62,19 @@ impl Poll {
     /// A transient failure when the lease is about to end: what follows is decided from that.
     pub(super) async fn pause(&self, what: &str) -> Result<(), Failure> {
         let seconds = (self.waited_seconds() * SHARE).clamp(self.bounds.0, self.bounds.1);
-        let left = self.deadline.map(|end| end - TimeDelta::seconds(RESERVE_SECONDS) - self.clock.now());
+        let left = self
+            .deadline
+            .map(|end| end - TimeDelta::seconds(RESERVE_SECONDS) - self.clock.now());
         if left.is_some_and(|left| left <= TimeDelta::zero()) {
             let waited = self.waited_seconds();
-            return Err(Failure::transient(format!("{what} after {waited:.0} s and the lease ends")));
+            return Err(Failure::transient(format!(
+                "{what} after {waited:.0} s and the lease ends"
+            )));
         }
         let seconds = left.map_or(seconds, |left| seconds.min(left.as_seconds_f64()));
-        self.clock.sleep(Duration::from_secs_f64(seconds.max(0.001))).await;
+        self.clock
+            .sleep(Duration::from_secs_f64(seconds.max(0.001)))
+            .await;
         Ok(())
     }
 }

@@ -2,4 +2,5 @@
 //!
 //! Knows AWS only through `cloud`. It emits values and never prints.
 
+pub mod compare;
 pub mod verify_device;

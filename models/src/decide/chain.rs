@@ -25,7 +25,7 @@ pub(super) fn before_fence(view: View<'_>) -> Next {
             reason,
         };
     }
-    if view.progress.preflight.is_none() {
+    if !prepared(view) {
         let reason = "accounts, hosts and lineage are looked at before anything is changed";
         return view.attempt(Action::Preflight, reason);
     }
@@ -36,6 +36,12 @@ pub(super) fn before_fence(view: View<'_>) -> Next {
             None => view.after_round(*index),
         },
     }
+}
+
+/// A preflight without a cutover in mind has not looked at the hosts.
+fn prepared(view: View<'_>) -> bool {
+    let preflight = view.progress.preflight.as_ref();
+    preflight.is_some_and(|found| !view.goal.cutover || found.system_identifier.is_some())
 }
 
 impl View<'_> {

@@ -11,6 +11,7 @@ mod retry;
 mod words;
 
 use crate::evidence::Evidence;
+use crate::forecast::at_gate;
 use crate::plan::{Forecast, Plan};
 use crate::policy::TransferPath;
 use crate::progress::Progress;
@@ -102,6 +103,13 @@ pub fn admissible(plan: &Plan, goal: Goal) -> Result<(), String> {
         );
     }
     Ok(())
+}
+
+/// The next thing to do. Pure: the forecasts it weighs are simulated with the plan's seed.
+#[must_use]
+pub fn decide(plan: &Plan, progress: &Progress, goal: Goal, now: Timestamp) -> Next {
+    let forecast = |evidence: &Evidence, at: Timestamp| at_gate(plan, evidence, at, plan.seed);
+    decide_with(plan, progress, goal, now, &forecast)
 }
 
 /// The next thing to do, with the forecast left to `forecast`: the seam tests use.

@@ -112,6 +112,7 @@ impl Progress {
         match verb {
             Verb::Resume => {
                 self.closed = None;
+                orders.abort &= self.fence.is_some();
                 self.failing
                     .values_mut()
                     .for_each(|failing| failing.count = 0);

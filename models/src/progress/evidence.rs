@@ -38,6 +38,9 @@ impl Progress {
 }
 
 fn measured(index: u32, round: &RoundProgress) -> Option<MeasuredRound> {
+    if round.completed.is_empty() {
+        return None;
+    }
     Some(MeasuredRound {
         index,
         at: round.point_in_time()?,

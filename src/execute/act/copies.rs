@@ -13,7 +13,10 @@ impl Context<'_> {
     pub(super) async fn share(&self, round: u32) -> Result<StepResult, Failure> {
         for snapshot in &self.round(round)?.completed {
             let account = &self.plan.target.account;
-            self.sides.source.share_snapshot(&snapshot.snapshot, account).await?;
+            self.sides
+                .source
+                .share_snapshot(&snapshot.snapshot, account)
+                .await?;
         }
         Ok(StepResult::Done)
     }
@@ -41,7 +44,9 @@ impl Context<'_> {
                 None => self.start_copy(&step, original).await?,
             });
         }
-        Ok(StepResult::Started { snapshots: sorted(copies) })
+        Ok(StepResult::Started {
+            snapshots: sorted(copies),
+        })
     }
 
     async fn start_copy(
@@ -50,7 +55,11 @@ impl Context<'_> {
         original: &CompletedSnapshot,
     ) -> Result<MadeSnapshot, Failure> {
         let volume = &original.volume;
-        let planned = self.plan.volumes.iter().find(|planned| planned.volume == *volume);
+        let planned = self
+            .plan
+            .volumes
+            .iter()
+            .find(|planned| planned.volume == *volume);
         // An encrypted source stays encrypted: within one account under its own key.
         let own_key = || planned.and_then(|planned| planned.kms_key.clone());
         let same_place = self.plan.source.account == self.plan.target.account
@@ -65,7 +74,11 @@ impl Context<'_> {
         };
         let started_at = self.clock.now();
         let snapshot = self.sides.target.copy_snapshot(&request).await?;
-        Ok(MadeSnapshot { volume: volume.clone(), snapshot, started_at })
+        Ok(MadeSnapshot {
+            volume: volume.clone(),
+            snapshot,
+            started_at,
+        })
     }
 
     pub(super) async fn await_copies(&self, round: u32) -> Result<StepResult, Failure> {

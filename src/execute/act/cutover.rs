@@ -17,7 +17,13 @@ impl Context<'_> {
         // Asked again, the lease still ends when the first call's would have.
         let passed = asked_at.map_or(0.0, |at| (self.clock.now() - at).as_seconds_f64());
         let lease_seconds = lease - passed.max(0.0);
-        let reply = self.source_host()?.call(Fence { epoch, lease_seconds }).await?;
+        let reply = self
+            .source_host()?
+            .call(Fence {
+                epoch,
+                lease_seconds,
+            })
+            .await?;
         Ok(StepResult::Fenced {
             fenced_at: reply.fenced_at,
             last_source_write: reply.last_source_write,
@@ -38,7 +44,14 @@ impl Context<'_> {
         if lease_seconds <= 0.0 {
             return Err(Failure::permanent("the lease of the fence has ended"));
         }
-        match self.source_host()?.call(Renew { epoch, lease_seconds }).await {
+        match self
+            .source_host()?
+            .call(Renew {
+                epoch,
+                lease_seconds,
+            })
+            .await
+        {
             Ok(_) | Err(HostError::ChannelLost { .. }) => Ok(()),
             Err(refused) => Err(refused.into()),
         }
@@ -64,24 +77,40 @@ impl Context<'_> {
     }
 
     fn target_mounts(&self) -> Result<Vec<MountRequest>, Failure> {
-        let known = self.progress.preflight.as_ref().map(|known| known.mounts.as_slice());
+        let known = self
+            .progress
+            .preflight
+            .as_ref()
+            .map(|known| known.mounts.as_slice());
         let restored = |volume: &snapmigrate_models::ids::VolumeId| {
-            self.progress.restored.iter().find(|pair| pair.source == *volume)
+            self.progress
+                .restored
+                .iter()
+                .find(|pair| pair.source == *volume)
         };
-        let mounts = known.unwrap_or_default().iter().map(|mount| match restored(&mount.volume) {
-            Some(pair) => Ok(MountRequest {
-                volume: pair.target.to_string(),
-                mountpoint: mount.mountpoint.clone(),
-            }),
-            None => Err(Failure::permanent(format!("{} was not restored", mount.volume))),
-        });
+        let mounts = known
+            .unwrap_or_default()
+            .iter()
+            .map(|mount| match restored(&mount.volume) {
+                Some(pair) => Ok(MountRequest {
+                    volume: pair.target.to_string(),
+                    mountpoint: mount.mountpoint.clone(),
+                }),
+                None => Err(Failure::permanent(format!(
+                    "{} was not restored",
+                    mount.volume
+                ))),
+            });
         mounts.collect()
     }
 
     pub(super) async fn prove(&self) -> Result<StepResult, Failure> {
         let facts = self.fence_facts()?.clone();
         let host = self.target_host()?;
-        let prove = Prove { system_identifier: facts.system_identifier, lsn: facts.lsn };
+        let prove = Prove {
+            system_identifier: facts.system_identifier,
+            lsn: facts.lsn,
+        };
         let reply = host.call(prove).await?;
         Ok(StepResult::Proved {
             replay_lsn: reply.replay_lsn,
@@ -95,13 +124,22 @@ impl Context<'_> {
     pub(super) async fn commit(&self, epoch: u64) -> Result<StepResult, Failure> {
         let host = self.source_host()?;
         match host.call(Commit { epoch }).await {
-            Ok(reply) => Ok(StepResult::Committed { committed_at: reply.committed_at }),
-            Err(HostError::Refused { code: ErrorCode::Committed, .. }) => {
+            Ok(reply) => Ok(StepResult::Committed {
+                committed_at: reply.committed_at,
+            }),
+            Err(HostError::Refused {
+                code: ErrorCode::Committed,
+                ..
+            }) => {
                 let status = host.call(Status {}).await?;
                 if status.fence == FenceState::Permanent && status.epoch == Some(epoch) {
-                    return Ok(StepResult::Committed { committed_at: self.clock.now() });
+                    return Ok(StepResult::Committed {
+                        committed_at: self.clock.now(),
+                    });
                 }
-                Err(Failure::permanent("the source was committed under another number"))
+                Err(Failure::permanent(
+                    "the source was committed under another number",
+                ))
             }
             Err(error) => Err(error.into()),
         }

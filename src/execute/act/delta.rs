@@ -10,7 +10,9 @@ use crate::execute::failure::Failure;
 
 impl Context<'_> {
     pub(super) async fn measure_delta(&self, round: u32) -> Result<StepResult, Failure> {
-        let previous = round.checked_sub(1).and_then(|index| self.progress.round(index));
+        let previous = round
+            .checked_sub(1)
+            .and_then(|index| self.progress.round(index));
         let mut deltas = Vec::new();
         for snapshot in &self.round(round)?.completed {
             let older = previous.and_then(|round| member(round, &snapshot.volume));
@@ -27,22 +29,44 @@ impl Context<'_> {
         older: &SnapshotId,
         newer: &CompletedSnapshot,
     ) -> Result<VolumeDelta, Failure> {
-        let found = self.sides.source.changed_runs(Some(older), &newer.snapshot).await?;
+        let found = self
+            .sides
+            .source
+            .changed_runs(Some(older), &newer.snapshot)
+            .await?;
         let volume = newer.volume.clone();
-        Ok(VolumeDelta { volume, changed_blocks: found.blocks, runs: found.runs })
+        Ok(VolumeDelta {
+            volume,
+            changed_blocks: found.blocks,
+            runs: found.runs,
+        })
     }
 
     /// All written blocks: the service's full size tells them without millions of listed blocks.
     async fn written(&self, base: &CompletedSnapshot) -> Result<VolumeDelta, Failure> {
         let changed_blocks = match base.full_bytes {
             Some(bytes) => Blocks::covering(bytes).0,
-            None => self.sides.source.changed_runs(None, &base.snapshot).await?.blocks,
+            None => {
+                self.sides
+                    .source
+                    .changed_runs(None, &base.snapshot)
+                    .await?
+                    .blocks
+            }
         };
-        Ok(VolumeDelta { volume: base.volume.clone(), changed_blocks, runs: Vec::new() })
+        Ok(VolumeDelta {
+            volume: base.volume.clone(),
+            changed_blocks,
+            runs: Vec::new(),
+        })
     }
 }
 
 /// The completed snapshot of a volume in a round.
 fn member<'a>(round: &'a RoundProgress, volume: &VolumeId) -> Option<&'a SnapshotId> {
-    round.completed.iter().find(|s| s.volume == *volume).map(|s| &s.snapshot)
+    round
+        .completed
+        .iter()
+        .find(|s| s.volume == *volume)
+        .map(|s| &s.snapshot)
 }

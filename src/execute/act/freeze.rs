@@ -24,7 +24,8 @@ impl Context<'_> {
         let epoch = self.progress.epoch().unwrap_or(0);
         self.require_lease(epoch).await?;
         let Some(instance) = &self.plan.source.instance else {
-            let message = "the plan names no source instance: volumes outside of one cannot be frozen";
+            let message =
+                "the plan names no source instance: volumes outside of one cannot be frozen";
             return Err(Failure::permanent(message));
         };
         let excluded = self.excluded().await?;
@@ -33,11 +34,27 @@ impl Context<'_> {
         self.sides.source.identity().await?;
         let step = Action::FreezeSnapshot { round, attempt }.step_id();
         let limit_seconds = self.plan.policy.freeze_limit_seconds;
-        let frozen = self.source_host()?.call(Freeze { epoch, limit_seconds }).await?;
+        let frozen = self
+            .source_host()?
+            .call(Freeze {
+                epoch,
+                limit_seconds,
+            })
+            .await?;
         let answer = self.take_final(instance, &excluded, &step).await;
         let answered_at = self.clock.now();
-        let thawed = self.source_host()?.call(Thaw { freeze_id: frozen.freeze_id.clone() }).await;
-        let taken = Taken { frozen, answer, answered_at, thawed: thawed.map_err(Failure::from) };
+        let thawed = self
+            .source_host()?
+            .call(Thaw {
+                freeze_id: frozen.freeze_id.clone(),
+            })
+            .await;
+        let taken = Taken {
+            frozen,
+            answer,
+            answered_at,
+            thawed: thawed.map_err(Failure::from),
+        };
         self.judge(taken, &step).await
     }
 
@@ -50,7 +67,10 @@ impl Context<'_> {
         let limit = self.plan.policy.freeze_limit_seconds;
         let patience = Duration::from_secs_f64((limit - MARGIN_SECONDS).max(limit / 2.0).max(0.1));
         let (tags, text) = (step_tags(self.plan, step), description(self.plan, step));
-        self.sides.source.create_snapshots(instance, excluded, &text, &tags, Some(patience)).await
+        self.sides
+            .source
+            .create_snapshots(instance, excluded, &text, &tags, Some(patience))
+            .await
     }
 
     async fn judge(&self, taken: Taken, step: &str) -> Result<StepResult, Failure> {
@@ -58,7 +78,7 @@ impl Context<'_> {
             (Err(error), _) => Failure::from(error.clone()),
             (_, Err(failure)) => failure.clone(),
             (Ok(set), Ok(thaw)) if thaw.unbroken => match self.require_whole(set) {
-                Ok(()) => return Ok(taken.counts(thaw.thawed_at)),
+                Ok(()) => return Ok(taken.counts(set, thaw)),
                 Err(failure) => failure,
             },
             (_, Ok(thaw)) => Failure::transient(format!(
@@ -78,13 +98,20 @@ impl Context<'_> {
             FailureClass::Permanent | FailureClass::Integrity => doubt.class,
             _ => FailureClass::Transient,
         };
-        Err(Failure::new(class, format!("{}; the file systems are thawed", doubt.message)))
+        Err(Failure::new(
+            class,
+            format!("{}; the file systems are thawed", doubt.message),
+        ))
     }
 
     /// Nothing of an earlier freeze may stand beside the set that counts.
     async fn discard_earlier(&self, round: u32, attempt: u32) -> Result<(), Failure> {
         for earlier in 1..attempt {
-            let step = Action::FreezeSnapshot { round, attempt: earlier }.step_id();
+            let step = Action::FreezeSnapshot {
+                round,
+                attempt: earlier,
+            }
+            .step_id();
             let lost = earlier + 1 == attempt && self.answer_was_lost(&step);
             self.discard_tagged(&step, lost).await?;
         }
@@ -122,12 +149,12 @@ struct Taken {
 }
 
 impl Taken {
-    fn counts(self, thawed_at: Timestamp) -> StepResult {
+    fn counts(&self, set: &[MadeSnapshot], thaw: &ThawReply) -> StepResult {
         StepResult::Frozen {
             frozen_at: self.frozen.frozen_at,
             answered_at: self.answered_at,
-            thawed_at,
-            snapshots: self.answer.unwrap_or_default(),
+            thawed_at: thaw.thawed_at,
+            snapshots: set.to_vec(),
         }
     }
 }

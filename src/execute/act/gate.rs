@@ -30,7 +30,9 @@ impl Context<'_> {
         let mut refusals = self.lineage().await?;
         refusals.extend(self.hosts().await?);
         let plan = self.plan;
-        let mut evidence = self.progress.evidence(&plan.source.region, &plan.target.region);
+        let mut evidence = self
+            .progress
+            .evidence(&plan.source.region, &plan.target.region);
         let known = rate.seconds > 0.0;
         evidence.fresh_write_bytes_per_second = known.then_some(rate.bytes_per_second);
         evidence.fresh_write_ops_per_second = known.then_some(rate.ops_per_second);
@@ -46,12 +48,21 @@ impl Context<'_> {
     async fn fresh_rate(&self) -> Result<Rate, Failure> {
         let to = self.clock.now() - TimeDelta::minutes(DELAY_MINUTES);
         let from = to - TimeDelta::minutes(RATE_MINUTES);
-        let mut rate = Rate { bytes_per_second: 0.0, ops_per_second: 0.0, seconds: 0.0 };
+        let mut rate = Rate {
+            bytes_per_second: 0.0,
+            ops_per_second: 0.0,
+            seconds: 0.0,
+        };
         for volume in self.volumes() {
-            let periods = self.sides.source.write_metrics(&volume, from, to, PERIOD_SECONDS).await?;
+            let periods = self
+                .sides
+                .source
+                .write_metrics(&volume, from, to, PERIOD_SECONDS)
+                .await?;
             let seconds: f64 = periods.iter().map(|p| f64::from(p.period_seconds)).sum();
             if seconds > 0.0 {
-                rate.bytes_per_second += periods.iter().map(|p| p.write_bytes).sum::<f64>() / seconds;
+                rate.bytes_per_second +=
+                    periods.iter().map(|p| p.write_bytes).sum::<f64>() / seconds;
                 rate.ops_per_second += periods.iter().map(|p| p.write_ops).sum::<f64>() / seconds;
                 rate.seconds = rate.seconds.max(seconds);
             }
@@ -61,7 +72,9 @@ impl Context<'_> {
 
     /// Both ancestors of the final delta must stand, or it would be a full copy.
     async fn lineage(&self) -> Result<Vec<String>, Failure> {
-        let Some(last) = self.progress.rounds.values().next_back() else { return Ok(Vec::new()) };
+        let Some(last) = self.progress.rounds.values().next_back() else {
+            return Ok(Vec::new());
+        };
         let source: Vec<_> = last.completed.iter().map(|s| s.snapshot.clone()).collect();
         let target: Vec<_> = last.copied.iter().map(|s| s.snapshot.clone()).collect();
         let mut found = Vec::new();
@@ -71,11 +84,16 @@ impl Context<'_> {
             }
             match cloud.describe_snapshots(&ids).await {
                 Ok(facts) => found.extend(
-                    facts.iter().filter(|s| s.state != "completed" || s.storage_tier == "archive").map(
-                        |s| format!("{} is {} in tier {}", s.snapshot, s.state, s.storage_tier),
-                    ),
+                    facts
+                        .iter()
+                        .filter(|s| s.state != "completed" || s.storage_tier == "archive")
+                        .map(|s| {
+                            format!("{} is {} in tier {}", s.snapshot, s.state, s.storage_tier)
+                        }),
                 ),
-                Err(error) if is_not_found(&error) => found.push(format!("the chain is cut: {error}")),
+                Err(error) if is_not_found(&error) => {
+                    found.push(format!("the chain is cut: {error}"))
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -74,7 +74,11 @@ impl Context<'_> {
     }
 
     fn volumes(&self) -> Vec<VolumeId> {
-        self.plan.volumes.iter().map(|planned| planned.volume.clone()).collect()
+        self.plan
+            .volumes
+            .iter()
+            .map(|planned| planned.volume.clone())
+            .collect()
     }
 
     fn round(&self, index: u32) -> Result<&RoundProgress, Failure> {

@@ -13,8 +13,20 @@ use crate::quiesce::protocol::{
 impl Context<'_> {
     pub(super) async fn preflight(&self) -> Result<StepResult, Failure> {
         let (source, target) = (&self.plan.source, &self.plan.target);
-        owner("source", &self.sides.source, &source.account, &source.region).await?;
-        owner("target", &self.sides.target, &target.account, &target.region).await?;
+        owner(
+            "source",
+            &self.sides.source,
+            &source.account,
+            &source.region,
+        )
+        .await?;
+        owner(
+            "target",
+            &self.sides.target,
+            &target.account,
+            &target.region,
+        )
+        .await?;
         self.volumes_are_as_planned().await?;
         if !self.goal.cutover || self.plan.policy.database.is_none() {
             return Ok(StepResult::Done);
@@ -56,8 +68,16 @@ impl Context<'_> {
             let message = format!("{instance} is not in {zone}: volumes could not be attached");
             return Err(Failure::permanent(message));
         }
-        let ours = |device: &str| self.plan.volumes.iter().any(|planned| planned.device == device);
-        let taken = found.data.iter().find(|v| v.device.as_deref().is_some_and(ours));
+        let ours = |device: &str| {
+            self.plan
+                .volumes
+                .iter()
+                .any(|planned| planned.device == device)
+        };
+        let taken = found
+            .data
+            .iter()
+            .find(|v| v.device.as_deref().is_some_and(ours));
         match taken.filter(|volume| !volume.tags.contains_key("snapmigrate:plan")) {
             None => Ok(()),
             Some(taken) => Err(Failure::permanent(format!(
@@ -90,7 +110,11 @@ impl Context<'_> {
         if refusals.is_empty() {
             return Ok(found);
         }
-        Err(Failure::permanent(format!("{} refuses: {}", host.name(), refusals.join("; "))))
+        Err(Failure::permanent(format!(
+            "{} refuses: {}",
+            host.name(),
+            refusals.join("; ")
+        )))
     }
 
     /// Which file system belongs to which volume: told by the host, else by the device name, else
@@ -106,8 +130,16 @@ impl Context<'_> {
         let planned = &self.plan.volumes;
         let told = mount.volume.as_deref();
         let by_name = planned.iter().find(|p| Some(p.volume.as_str()) == told);
-        let by_device = || planned.iter().find(|p| told.is_none() && p.device == mount.device);
-        let only = || planned.first().filter(|_| told.is_none() && planned.len() == 1);
+        let by_device = || {
+            planned
+                .iter()
+                .find(|p| told.is_none() && p.device == mount.device)
+        };
+        let only = || {
+            planned
+                .first()
+                .filter(|_| told.is_none() && planned.len() == 1)
+        };
         match by_name.or_else(by_device).or_else(only) {
             Some(planned) => Ok(VolumeMount {
                 volume: planned.volume.clone(),
@@ -126,9 +158,14 @@ impl Context<'_> {
 
 /// What forbids a migration, in words.
 pub(super) fn refusals(found: &InspectReply) -> Vec<String> {
-    let refuse = found.findings.iter().filter(|finding| finding.severity == Severity::Refuse);
+    let refuse = found
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Refuse);
     let words = refuse.map(|f| format!("{}: {}; {}", f.subject, f.message, f.remedy));
-    let standby = found.in_recovery.then(|| "the source is a standby, not the primary".to_owned());
+    let standby = found
+        .in_recovery
+        .then(|| "the source is a standby, not the primary".to_owned());
     words.chain(standby).collect()
 }
 

@@ -20,7 +20,10 @@ impl Context<'_> {
         for planned in &self.plan.volumes {
             let request = self.volume_request(&step, planned)?;
             let target = self.sides.target.create_volume(&request).await?;
-            volumes.push(VolumePair { source: planned.volume.clone(), target });
+            volumes.push(VolumePair {
+                source: planned.volume.clone(),
+                target,
+            });
         }
         volumes.sort_by(|a, b| a.source.cmp(&b.source));
         let ids: Vec<VolumeId> = volumes.iter().map(|pair| pair.target.clone()).collect();
@@ -31,7 +34,11 @@ impl Context<'_> {
         Ok(StepResult::Volumes { volumes })
     }
 
-    fn volume_request(&self, step: &str, planned: &PlannedVolume) -> Result<VolumeRequest, Failure> {
+    fn volume_request(
+        &self,
+        step: &str,
+        planned: &PlannedVolume,
+    ) -> Result<VolumeRequest, Failure> {
         let policy = &self.plan.policy.target;
         Ok(VolumeRequest {
             snapshot: self.final_snapshot(&planned.volume)?,
@@ -47,27 +54,50 @@ impl Context<'_> {
 
     /// What a volume is restored from: the copy where there is one, else the shared original.
     pub(super) fn final_snapshot(&self, volume: &VolumeId) -> Result<SnapshotId, Failure> {
-        let round = self.progress.final_round().and_then(|index| self.progress.round(index));
-        let set = round.map(|r| if r.copied.is_empty() { &r.completed } else { &r.copied });
+        let round = self
+            .progress
+            .final_round()
+            .and_then(|index| self.progress.round(index));
+        let set = round.map(|r| {
+            if r.copied.is_empty() {
+                &r.completed
+            } else {
+                &r.copied
+            }
+        });
         let member = set.and_then(|set| set.iter().find(|s| s.volume == *volume));
         let missing = || Failure::permanent(format!("the final set has no snapshot of {volume}"));
-        member.map(|member| member.snapshot.clone()).ok_or_else(missing)
+        member
+            .map(|member| member.snapshot.clone())
+            .ok_or_else(missing)
     }
 
     pub(super) async fn attach_volumes(&self) -> Result<StepResult, Failure> {
         let Some(instance) = &self.plan.target.instance else {
             return Err(Failure::permanent("the plan names no target instance"));
         };
-        let ids: Vec<VolumeId> = self.progress.restored.iter().map(|p| p.target.clone()).collect();
+        let ids: Vec<VolumeId> = self
+            .progress
+            .restored
+            .iter()
+            .map(|p| p.target.clone())
+            .collect();
         let facts = self.sides.target.describe_volumes(&ids).await?;
         let facts: BTreeMap<_, _> = facts.into_iter().map(|v| (v.volume.clone(), v)).collect();
         for pair in &self.progress.restored {
-            let planned = self.plan.volumes.iter().find(|planned| planned.volume == pair.source);
+            let planned = self
+                .plan
+                .volumes
+                .iter()
+                .find(|planned| planned.volume == pair.source);
             let device = planned.map_or("/dev/sdf", |planned| planned.device.as_str());
-            self.attach(facts.get(&pair.target), &pair.target, instance, device).await?;
+            self.attach(facts.get(&pair.target), &pair.target, instance, device)
+                .await?;
         }
-        let attached = |v: &VolumeFacts| v.attached_to.as_ref() == Some(instance) && v.state == "in-use";
-        self.await_volumes(&ids, "volumes are not attached yet", attached).await?;
+        let attached =
+            |v: &VolumeFacts| v.attached_to.as_ref() == Some(instance) && v.state == "in-use";
+        self.await_volumes(&ids, "volumes are not attached yet", attached)
+            .await?;
         Ok(StepResult::Done)
     }
 
@@ -81,10 +111,14 @@ impl Context<'_> {
     ) -> Result<(), Failure> {
         match facts.and_then(|facts| facts.attached_to.as_ref()) {
             Some(holder) if holder == instance => Ok(()),
-            Some(holder) => {
-                Err(Failure::permanent(format!("{volume} is attached to {holder} by someone else")))
-            }
-            None => Ok(self.sides.target.attach_volume(volume, instance, device).await?),
+            Some(holder) => Err(Failure::permanent(format!(
+                "{volume} is attached to {holder} by someone else"
+            ))),
+            None => Ok(self
+                .sides
+                .target
+                .attach_volume(volume, instance, device)
+                .await?),
         }
     }
 

@@ -21,7 +21,11 @@ const GRACE_SECONDS: i64 = 600;
 const SPACING_SECONDS: i64 = 16;
 
 impl Context<'_> {
-    pub(super) async fn snapshot(&self, round: u32, action: &Action) -> Result<StepResult, Failure> {
+    pub(super) async fn snapshot(
+        &self,
+        round: u32,
+        action: &Action,
+    ) -> Result<StepResult, Failure> {
         if round == 0 && self.attempt == 1 {
             if let Some(base) = self.reusable_base().await? {
                 return Ok(StepResult::Started { snapshots: base });
@@ -34,7 +38,9 @@ impl Context<'_> {
             }
         }
         self.keep_spacing().await;
-        Ok(StepResult::Started { snapshots: self.create_set(&step).await? })
+        Ok(StepResult::Started {
+            snapshots: self.create_set(&step).await?,
+        })
     }
 
     /// Completed snapshots named by the plan stand in for a new base, when all volumes have one.
@@ -45,7 +51,9 @@ impl Context<'_> {
             .iter()
             .map(|planned| Some((planned.volume.clone(), planned.reusable_base.clone()?)))
             .collect();
-        let Some(named) = named.filter(|named| !named.is_empty()) else { return Ok(None) };
+        let Some(named) = named.filter(|named| !named.is_empty()) else {
+            return Ok(None);
+        };
         let ids: Vec<SnapshotId> = named.iter().map(|(_, snapshot)| snapshot.clone()).collect();
         let facts = match self.sides.source.describe_snapshots(&ids).await {
             Ok(facts) => facts,
@@ -53,7 +61,11 @@ impl Context<'_> {
             Err(error) => return Err(error.into()),
         };
         let usable = |s: &SnapshotFacts| s.state == "completed" && s.storage_tier != "archive";
-        Ok(facts.iter().all(usable).then(|| facts.iter().map(made).collect::<Vec<_>>()).map(sorted))
+        Ok(facts
+            .iter()
+            .all(usable)
+            .then(|| facts.iter().map(made).collect::<Vec<_>>())
+            .map(sorted))
     }
 
     /// The set of an earlier attempt; what is left of an incomplete one is deleted.
@@ -61,7 +73,8 @@ impl Context<'_> {
         let (cloud, volumes) = (&self.sides.source, self.volumes());
         let tags = step_tags(self.plan, step);
         let lost = self.answer_was_lost(step);
-        let Found { usable, mut spare } = adopt::find(cloud, self.clock, &tags, &volumes, lost).await?;
+        let Found { usable, mut spare } =
+            adopt::find(cloud, self.clock, &tags, &volumes, lost).await?;
         let complete = volumes.iter().all(|volume| usable.contains_key(volume));
         let set: Vec<SnapshotFacts> = usable.into_values().collect();
         if !complete {
@@ -76,14 +89,23 @@ impl Context<'_> {
     /// Waits until the next snapshot of these volumes is allowed.
     pub(super) async fn keep_spacing(&self) {
         let taken = self.progress.rounds.values().filter_map(|round| {
-            round.snapshots.iter().map(|snapshot| snapshot.started_at).max()
+            round
+                .snapshots
+                .iter()
+                .map(|snapshot| snapshot.started_at)
+                .max()
         });
         let failed = self.progress.failing.values().filter(|failing| {
-            matches!(failing.action, Action::Snapshot { .. } | Action::FreezeSnapshot { .. })
+            matches!(
+                failing.action,
+                Action::Snapshot { .. } | Action::FreezeSnapshot { .. }
+            )
         });
         let last = taken.chain(failed.map(|failing| failing.at)).max();
         if let Some(last) = last {
-            self.clock.sleep_until(last + TimeDelta::seconds(SPACING_SECONDS)).await;
+            self.clock
+                .sleep_until(last + TimeDelta::seconds(SPACING_SECONDS))
+                .await;
         }
     }
 
@@ -98,14 +120,18 @@ impl Context<'_> {
             return Ok(sorted(set));
         };
         let excluded = self.excluded().await?;
-        let set = cloud.create_snapshots(instance, &excluded, &text, &tags, None).await?;
+        let set = cloud
+            .create_snapshots(instance, &excluded, &text, &tags, None)
+            .await?;
         self.require_whole(&set)?;
         Ok(set)
     }
 
     /// Data volumes of the instance that are not migrated.
     pub(super) async fn excluded(&self) -> Result<Vec<VolumeId>, Failure> {
-        let Some(instance) = &self.plan.source.instance else { return Ok(Vec::new()) };
+        let Some(instance) = &self.plan.source.instance else {
+            return Ok(Vec::new());
+        };
         let wanted = self.volumes();
         let attached = self.sides.source.instance_volumes(instance).await?.data;
         let others = attached.into_iter().map(|facts| facts.volume);
@@ -115,8 +141,12 @@ impl Context<'_> {
     /// A set counts only when it holds exactly the volumes of the plan.
     pub(super) fn require_whole(&self, set: &[MadeSnapshot]) -> Result<(), Failure> {
         let has = |volume: &VolumeId| set.iter().any(|made| made.volume == *volume);
-        let missing: Vec<String> =
-            self.volumes().iter().filter(|v| !has(v)).map(ToString::to_string).collect();
+        let missing: Vec<String> = self
+            .volumes()
+            .iter()
+            .filter(|v| !has(v))
+            .map(ToString::to_string)
+            .collect();
         if missing.is_empty() && set.len() == self.plan.volumes.len() {
             return Ok(());
         }
@@ -125,7 +155,11 @@ impl Context<'_> {
             "the set of {taken} snapshot(s) is not the {} volume(s) of the plan, missing: {}; were \
              volumes attached or detached since the plan was made?",
             self.plan.volumes.len(),
-            if missing.is_empty() { "none".to_owned() } else { missing.join(", ") }
+            if missing.is_empty() {
+                "none".to_owned()
+            } else {
+                missing.join(", ")
+            }
         )))
     }
 

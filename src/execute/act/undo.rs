@@ -26,15 +26,22 @@ impl Context<'_> {
     pub(super) async fn unfence(&self, epoch: u64) -> Result<StepResult, Failure> {
         let host = self.source_host()?;
         match host.call(Unfence { epoch }).await {
-            Ok(_) | Err(HostError::Refused { code: ErrorCode::NotFenced, .. }) => {
-                Ok(StepResult::Done)
-            }
-            Err(HostError::Refused { code: ErrorCode::LeaseEnded, .. }) => {
+            Ok(_)
+            | Err(HostError::Refused {
+                code: ErrorCode::NotFenced,
+                ..
+            }) => Ok(StepResult::Done),
+            Err(HostError::Refused {
+                code: ErrorCode::LeaseEnded,
+                ..
+            }) => {
                 let status = host.call(Status {}).await?;
                 if status.fence == FenceState::None {
                     return Ok(StepResult::Done);
                 }
-                Err(Failure::transient("the lease has ended, the host is letting go"))
+                Err(Failure::transient(
+                    "the lease has ended, the host is letting go",
+                ))
             }
             Err(error) => Err(error.into()),
         }
@@ -52,7 +59,8 @@ impl Context<'_> {
         let ids: Vec<VolumeId> = volumes.keys().cloned().collect();
         if !ids.is_empty() {
             let detached = |v: &VolumeFacts| v.state == "available";
-            self.await_volumes(&ids, "volumes are not detached yet", detached).await?;
+            self.await_volumes(&ids, "volumes are not detached yet", detached)
+                .await?;
         }
         for volume in &ids {
             match self.sides.target.delete_volume(volume).await {
@@ -70,25 +78,36 @@ impl Context<'_> {
         let tags: Vec<(String, String)> = tags.into_iter().collect();
         let known: BTreeSet<&VolumeId> = self.progress.restored.iter().map(|p| &p.target).collect();
         let complete = |found: &[VolumeFacts]| {
-            let all = known.iter().all(|id| found.iter().any(|facts| facts.volume == **id));
+            let all = known
+                .iter()
+                .all(|id| found.iter().any(|facts| facts.volume == **id));
             all && found.len() >= self.plan.volumes.len()
         };
         let lost = self.answer_was_lost(&Action::CreateVolumes.step_id()) && self.attempt == 1;
         let poll = self.poll().hurried();
         loop {
-            let mut found = self.sides.target.volumes_tagged(&tags.iter().cloned().collect()).await?;
+            let mut found = self
+                .sides
+                .target
+                .volumes_tagged(&tags.iter().cloned().collect())
+                .await?;
             found.retain(|facts| facts.state != "deleted" && facts.state != "deleting");
             if complete(&found) || !lost || poll.waited_seconds() >= LAG_SECONDS {
                 return Ok(found.into_iter().map(|v| (v.volume.clone(), v)).collect());
             }
-            poll.pause("volumes of a lost answer may still appear").await?;
+            poll.pause("volumes of a lost answer may still appear")
+                .await?;
         }
     }
 
     /// Deletes what two completed successors made superfluous; never what we did not make.
     pub(super) async fn cleanup(&self) -> Result<StepResult, Failure> {
-        let foreign: BTreeSet<&SnapshotId> =
-            self.plan.volumes.iter().filter_map(|planned| planned.reusable_base.as_ref()).collect();
+        let foreign: BTreeSet<&SnapshotId> = self
+            .plan
+            .volumes
+            .iter()
+            .filter_map(|planned| planned.reusable_base.as_ref())
+            .collect();
         for (snapshot, copy) in self.progress.superfluous() {
             if !foreign.contains(&snapshot) {
                 discard(&self.sides.source, &snapshot).await?;
