@@ -17,4 +17,5 @@ pub mod iam;
 pub mod journal;
 pub mod measure;
 pub mod transfer;
+pub mod rehearse;
 pub mod view;
