@@ -16,6 +16,6 @@ pub mod cloud;
 pub mod iam;
 pub mod journal;
 pub mod measure;
-pub mod transfer;
 pub mod rehearse;
+pub mod transfer;
 pub mod view;

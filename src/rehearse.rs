@@ -25,7 +25,11 @@ struct MeasureTable {
 
 impl Default for MeasureTable {
     fn default() -> Self {
-        Self { history_hours: 336, probe_snapshots: 0, probe_spacing_minutes: 20 }
+        Self {
+            history_hours: 336,
+            probe_snapshots: 0,
+            probe_spacing_minutes: 20,
+        }
     }
 }
 
@@ -77,7 +81,13 @@ impl Stage {
         let clock = Clock::paused(scenario.start);
         let source = side(&lab, &scenario.source, clock).await?;
         let target = side(&lab, &scenario.target, clock).await?;
-        Ok(Self { lab, clock, source, target, policy })
+        Ok(Self {
+            lab,
+            clock,
+            source,
+            target,
+            policy,
+        })
     }
 
     /// Measures the scenario's source instance as its `[measure]` table says.
@@ -93,8 +103,10 @@ impl Stage {
         let spacing = std::time::Duration::from_secs(60 * u64::from(table.probe_spacing_minutes));
         let options = Options {
             history: TimeDelta::hours(table.history_hours.into()),
-            probe: (table.probe_snapshots > 0)
-                .then_some(ProbePolicy { snapshots: table.probe_snapshots, spacing }),
+            probe: (table.probe_snapshots > 0).then_some(ProbePolicy {
+                snapshots: table.probe_snapshots,
+                spacing,
+            }),
         };
         let subject = Subject::Instance(scenario.source.instance.parse()?);
         Ok(measure::measure(&self.source, &self.clock, &subject, &options).await?)
@@ -107,8 +119,14 @@ async fn side(
     clock: Clock,
 ) -> Result<Cloud, RehearseError> {
     let account: AccountId = place.account.parse()?;
-    let connection = Connection { region: Some(place.region.clone()), ..Connection::default() };
-    let transport = Transport::Lab { lab: lab.clone(), account };
+    let connection = Connection {
+        region: Some(place.region.clone()),
+        ..Connection::default()
+    };
+    let transport = Transport::Lab {
+        lab: lab.clone(),
+        account,
+    };
     Ok(cloud::connect(&connection, &transport, clock).await?)
 }
 
@@ -117,7 +135,9 @@ fn policy_table(scenario: &Scenario) -> toml::Table {
     let mut table = scenario.policy.clone();
     let name = toml::Value::String(scenario.name.clone());
     table.entry("name").or_insert(name);
-    let target = table.entry("target").or_insert_with(|| toml::Table::new().into());
+    let target = table
+        .entry("target")
+        .or_insert_with(|| toml::Table::new().into());
     if let toml::Value::Table(target) = target {
         let place = &scenario.target;
         let keys = [
@@ -127,7 +147,9 @@ fn policy_table(scenario: &Scenario) -> toml::Table {
             ("instance", &place.instance),
         ];
         for (key, value) in keys {
-            target.entry(key).or_insert_with(|| toml::Value::String(value.clone()));
+            target
+                .entry(key)
+                .or_insert_with(|| toml::Value::String(value.clone()));
         }
     }
     table
