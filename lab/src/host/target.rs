@@ -127,7 +127,8 @@ impl SimulatedHost {
         let reverting =
             matches!(self.guard.fence, Fence::Permanent { .. }) && self.guard.epoch < Some(epoch);
         let standby = self.state == State::Standby && self.guard.fence == Fence::None;
-        if !standby && !(reverting && self.state == State::Stopped) {
+        let stopped = self.state == State::Stopped;
+        if !(standby || reverting && stopped) {
             let word = self.state.word();
             return Err(refuse(
                 "refused",

@@ -51,7 +51,7 @@ impl Draws {
 
     /// The next 64 bits.
     #[inline]
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -63,16 +63,16 @@ impl Draws {
     /// for every volume size).
     #[inline]
     pub fn below(&mut self, bound: u64) -> u64 {
-        let product = u128::from(self.next()) * u128::from(bound);
+        let product = u128::from(self.bits()) * u128::from(bound);
         u64::try_from(product >> 64).unwrap_or(0)
     }
 
     /// A number of events with the given mean: exact inversion when few, a rounded normal when many.
     pub fn poisson(&mut self, mean: f64) -> u64 {
         if mean > 30.0 {
-            return round(mean + mean.sqrt() * normal(self.next()));
+            return round(mean + mean.sqrt() * normal(self.bits()));
         }
-        let (mut left, mut count) = (unit(self.next()), 0);
+        let (mut left, mut count) = (unit(self.bits()), 0);
         let mut chance = (-mean).exp();
         while left >= chance && count < 200 {
             left -= chance;

@@ -78,8 +78,8 @@ impl Jobs {
                 let drawn = |dist: crate::scenario::Dist, hash| {
                     chance::lognormal(dist.median, dist.sigma, hash)
                 };
-                let seconds = drawn(self.spec.seconds, draws.next()).clamp(1.0, LONGEST_SECONDS);
-                let bytes = chance::round(drawn(self.spec.gib, draws.next()) * f64::from(1 << 30));
+                let seconds = drawn(self.spec.seconds, draws.bits()).clamp(1.0, LONGEST_SECONDS);
+                let bytes = chance::round(drawn(self.spec.gib, draws.bits()) * f64::from(1 << 30));
                 let place = draws.below(self.span.blocks) * crate::content::BLOCK_BYTES;
                 let seconds = i64::try_from(chance::round(seconds)).unwrap_or(1);
                 Job {

@@ -37,7 +37,7 @@ pub const INITIAL_VERSION: u32 = 1;
 #[derive(Debug, thiserror::Error)]
 pub enum WorkloadError {
     /// A process of a volume.
-    #[error("process {number} of the workload of {volume} can't be used: {source}")]
+    #[error("process {number} of the workload of {volume} can't be used")]
     Process {
         /// The volume.
         volume: String,

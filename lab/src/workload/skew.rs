@@ -43,7 +43,7 @@ impl SkewedSpan {
     /// One block of `0..len`.
     #[inline]
     pub fn pick(&self, draws: &mut Draws) -> u64 {
-        let random = draws.next();
+        let random = draws.bits();
         let (low, high) = (random & 0xFFFF_FFFF, random >> 32);
         let column = (high * self.groups.len() as u64) >> 32;
         let mut group = &self.groups[usize::try_from(column).unwrap_or(0)];

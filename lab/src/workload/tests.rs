@@ -27,6 +27,11 @@ ops_per_second = 25
 period_seconds = 60
 ";
 
+fn chain(error: &dyn std::error::Error) -> String {
+    let source = error.source().map(chain).unwrap_or_default();
+    format!("{error}: {source}")
+}
+
 fn start() -> DateTime<Utc> {
     DateTime::from_timestamp(1_793_606_400, 0).expect("a time")
 }
@@ -180,7 +185,7 @@ fn a_bad_trace_is_named_by_line() {
     ] {
         let path = write_trace(&lines, false);
         let text = format!("[[workload]]\nkind = 'trace'\npath = '{}'", path.display());
-        let message = build(&text, Path::new("/")).expect_err(word).to_string();
+        let message = chain(&build(&text, Path::new("/")).expect_err(word));
         assert!(
             message.contains(word) && message.contains("vol-a"),
             "{message}"
@@ -192,9 +197,8 @@ fn a_bad_trace_is_named_by_line() {
 #[test]
 fn a_span_outside_the_volume_is_refused() {
     let text = "[[workload]]\nkind = 'uniform'\nops_per_second = 1\nspan_gib = 41";
-    let message = build(text, Path::new("."))
-        .expect_err("too long")
-        .to_string();
+    let message = build(text, Path::new(".")).expect_err("too long");
+    let message = chain(&message);
     assert!(message.contains("40 GiB"), "{message}");
 }
 

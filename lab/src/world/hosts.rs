@@ -165,3 +165,143 @@ fn attached_volume(volume: &Volume, instance: &str, at: DateTime<Utc>) -> Option
         device: attachment.device.clone(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::world::{Ground, Settings, Storage};
+
+    const SCENARIO: &str = r#"
+format = "snapmigrate.scenario/1"
+name = "small"
+seed = 1
+start = "2026-11-02T08:00:00Z"
+[source]
+account = "111111111111"
+region = "us-east-1"
+zone = "us-east-1a"
+instance = "i-0db00000000000001"
+[target]
+account = "222222222222"
+region = "eu-west-1"
+zone = "eu-west-1a"
+instance = "i-0db00000000000002"
+[[volumes]]
+id = "vol-0data000000000001"
+device = "/dev/sdf"
+size_gib = 40
+written_gib = 20
+  [[volumes.workload]]
+  kind = "hot_set"
+  ops_per_second = 5
+  [[volumes.snapshots]]
+  age_hours = 2
+  duration_seconds = 600
+  [[volumes.snapshots]]
+  age_hours = 1
+  duration_seconds = 60
+"#;
+
+    fn world(text: &str) -> Result<World, LabError> {
+        let scenario = Scenario::parse(text)?;
+        let settings = Settings {
+            rates: true,
+            snapshot_spacing: true,
+            time_scale: 1.0,
+            latency_ms: None,
+            loop_devices: false,
+            any_instance: false,
+        };
+        let (start, seed, salt, storage) = (scenario.start, 1, 0, Storage::Traced);
+        World::from_scenario(
+            &scenario,
+            Ground {
+                start,
+                seed,
+                salt,
+                settings,
+                storage,
+            },
+        )
+    }
+
+    #[test]
+    fn past_snapshots_hold_the_past() {
+        let world = world(SCENARIO).unwrap();
+        let mut past = world.snapshots.values().collect::<Vec<_>>();
+        past.sort_by_key(|snapshot| snapshot.start_time);
+        let [first, second] = past[..] else {
+            panic!("two snapshots")
+        };
+        assert_eq!((first.incremental, second.incremental), (false, true));
+        assert_eq!(first.full_bytes, first.delta_bytes);
+        assert!(second.delta_bytes > 0 && second.delta_bytes < second.full_bytes / 2);
+        let content = &world.volumes["vol-0data000000000001"].content;
+        let since = |s: &super::super::Snapshot| {
+            content.changed_since(s.content.as_ref().unwrap()).unwrap()
+        };
+        assert!(since(first).len() > since(second).len());
+        assert!(since(second).len() > 0);
+    }
+
+    #[test]
+    fn history_and_recording_meet_without_a_gap() {
+        let mut world = world(SCENARIO).unwrap();
+        world.advance(world.start + TimeDelta::minutes(10)).unwrap();
+        let writer = world.volumes["vol-0data000000000001"]
+            .workload
+            .as_ref()
+            .unwrap();
+        let minutes = writer.metrics(
+            world.start - TimeDelta::days(2),
+            world.now + TimeDelta::hours(1),
+        );
+        assert_eq!(minutes.len(), 2 * 1440 + 10);
+        assert!(
+            minutes
+                .windows(2)
+                .all(|pair| pair[1].at - pair[0].at == TimeDelta::minutes(1))
+        );
+        assert!(minutes.iter().all(|minute| minute.write_ops > 0));
+    }
+
+    #[test]
+    fn one_host_serves_and_an_unknown_one_says_so() {
+        let mut world = world(SCENARIO).unwrap();
+        assert_eq!(world.serving_hosts(), 1);
+        let request = json!({ "id": 4, "protocol": 1, "op": "inspect" });
+        let (reply, _) = world.host("i-0db00000000000001", &request);
+        assert_eq!(
+            reply["ok"]["mounts"][0]["volume"], "vol-0data000000000001",
+            "{reply}"
+        );
+        let (reply, _) = world.host("i-0db00000000000009", &request);
+        assert_eq!(
+            (reply["id"].as_u64(), reply["error"]["code"].as_str()),
+            (Some(4), Some("device"))
+        );
+    }
+
+    #[test]
+    fn an_audit_needs_volumes_and_a_writer() {
+        let world = world(SCENARIO).unwrap();
+        let volume = "vol-0data000000000001".to_owned();
+        let whole = world.audit(&[(volume.clone(), volume.clone())]).unwrap();
+        assert_eq!((whole.mismatches, whole.digest.len()), (0, 64));
+        assert!(whole.blocks_compared >= 20 * 2048);
+        assert!(world.audit(&[(volume, "vol-none".to_owned())]).is_err());
+    }
+
+    #[test]
+    fn a_malformed_process_is_named() {
+        let error = world(&SCENARIO.replace("hot_set", "hotset")).unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(
+            error.to_string().contains("vol-0data000000000001") && cause.contains("hotset"),
+            "{error}: {cause}"
+        );
+    }
+}
