@@ -19,3 +19,4 @@ pub mod measure;
 pub mod rehearse;
 pub mod transfer;
 pub mod view;
+pub mod quiesce;

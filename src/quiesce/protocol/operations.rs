@@ -1,0 +1,132 @@
+//! What the executor can ask of a host: one struct per operation, arguments in its fields.
+
+use super::{Operation, replies};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A freeze as the host names it; opaque to everyone else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FreezeId(pub serde_json::Value);
+
+/// A volume and where its file system belongs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountRequest {
+    /// Volume id, `vol-...`.
+    pub volume: String,
+    /// Absolute path of the mount point.
+    pub mountpoint: String,
+}
+
+macro_rules! operations {
+    ($($(#[$about:meta])* $kind:ident $name:literal $timeout_seconds:literal -> $reply:ident {
+        $($(#[$field_about:meta])* $field:ident: $of:ty,)*
+    })*) => {
+        $(
+            $(#[$about])*
+            #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+            pub struct $kind { $($(#[$field_about])* pub $field: $of,)* }
+
+            impl Operation for $kind {
+                const NAME: &'static str = $name;
+                const TIMEOUT: Duration = Duration::from_secs($timeout_seconds);
+                type Reply = replies::$reply;
+            }
+
+            impl From<$kind> for Op {
+                fn from(operation: $kind) -> Self {
+                    Self::$kind(operation)
+                }
+            }
+        )*
+
+        /// Any operation, tagged by `op` on the wire.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "op")]
+        pub enum Op {
+            $($(#[$about])* #[serde(rename = $name)] $kind($kind),)*
+        }
+
+        impl Op {
+            /// The operation's name on the wire.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$kind(_) => $name,)* }
+            }
+        }
+    };
+}
+
+operations! {
+    /// Who is there; the version handshake.
+    Hello "hello" 15 -> HelloReply {}
+    /// Fence, freeze and database state in one look; changes nothing.
+    Status "status" 15 -> StatusReply {}
+    /// What the database is, where it lies, and what speaks against a migration.
+    Inspect "inspect" 120 -> InspectReply {}
+    /// Flushes the database, so that the fence and the recovery are short.
+    Checkpoint "checkpoint" 7200 -> CheckpointReply {}
+    /// A real commit of ours, acknowledged by the database.
+    ProbeCommit "probe_commit" 60 -> ProbeCommitReply {}
+    /// Ends all writing under a lease. Idempotent for one epoch.
+    Fence "fence" 900 -> FenceReply {
+        /// The executor's number; a lower one than known is refused.
+        epoch: u64,
+        /// Seconds after which the host unfences by itself.
+        lease_seconds: f64,
+    }
+    /// Makes the lease end `lease_seconds` from now.
+    Renew "renew" 15 -> RenewReply {
+        /// Epoch of the fence.
+        epoch: u64,
+        /// Seconds from now.
+        lease_seconds: f64,
+    }
+    /// Freezes every file system of the database.
+    Freeze "freeze" 120 -> FreezeReply {
+        /// Epoch of the fence.
+        epoch: u64,
+        /// Seconds after which the host thaws by itself.
+        limit_seconds: f64,
+    }
+    /// Thaws and says whether the freeze was unbroken until now.
+    Thaw "thaw" 60 -> ThawReply {
+        /// The freeze to end.
+        freeze_id: FreezeId,
+    }
+    /// Makes the fence permanent: the commit of the migration.
+    Commit "commit" 60 -> CommitReply {
+        /// Epoch of the fence.
+        epoch: u64,
+    }
+    /// Lets the database serve again.
+    Unfence "unfence" 900 -> UnfenceReply {
+        /// Epoch of the fence.
+        epoch: u64,
+    }
+    /// Mounts the volumes on the target and starts the database there as an isolated standby.
+    BringUp "bring_up" 3600 -> BringUpReply {
+        /// Where each volume belongs.
+        mounts: Vec<MountRequest>,
+        /// What the source said it is.
+        system_identifier: String,
+        /// The fence LSN.
+        lsn: String,
+        /// The source's timeline at the fence.
+        timeline: u64,
+    }
+    /// Shows that the target holds everything up to the fence.
+    Prove "prove" 600 -> ProveReply {
+        /// What the source said it is.
+        system_identifier: String,
+        /// The fence LSN.
+        lsn: String,
+    }
+    /// Promotes the target and opens it to its clients. Only after the source's commit.
+    Activate "activate" 900 -> ActivateReply {
+        /// Epoch of the migration.
+        epoch: u64,
+    }
+    /// Stops the target's standby and unmounts its volumes.
+    TakeDown "take_down" 300 -> TakeDownReply {}
+}

@@ -1,0 +1,260 @@
+//! What a host answers: one struct per operation.
+
+use super::{FreezeId, timestamp};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// Answer to `hello`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HelloReply {
+    /// Version of the helper.
+    pub version: String,
+    /// Protocol it speaks.
+    pub protocol: u64,
+    /// Host name.
+    pub host: String,
+    /// The kernel's boot id.
+    pub boot_id: String,
+    /// The host's wall clock.
+    #[serde(with = "timestamp")]
+    pub now: DateTime<Utc>,
+}
+
+/// How far the fence is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FenceState {
+    /// The database may serve.
+    None,
+    /// Fenced until the lease ends.
+    Leased,
+    /// Fenced for good: the migration is committed.
+    Permanent,
+}
+
+/// What the database is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DatabaseState {
+    /// It accepts writes.
+    Running,
+    /// It is there and does not run.
+    Stopped,
+    /// It runs in recovery.
+    Standby,
+    /// There is no data directory.
+    Absent,
+}
+
+/// Answer to `status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatusReply {
+    /// Highest epoch known, null before the first fence.
+    pub epoch: Option<u64>,
+    /// How far the fence is.
+    pub fence: FenceState,
+    /// Seconds until the host lets go by itself; null without a lease.
+    pub lease_remaining_seconds: Option<f64>,
+    /// Whether any file system of the database is frozen.
+    pub frozen: bool,
+    /// What the database is doing.
+    pub database: DatabaseState,
+}
+
+/// A file system of the database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountFact {
+    /// Where it is mounted.
+    pub mountpoint: String,
+    /// Device, `/dev/...`.
+    pub device: String,
+    /// `ext4`, `xfs`, ...
+    pub fs_type: String,
+    /// Volume id below the device; null when it is not a volume we can name.
+    pub volume: Option<String>,
+}
+
+/// How much a finding weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The migration must not start.
+    Refuse,
+    /// The operator should know.
+    Warn,
+}
+
+/// One thing that speaks against a migration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// How much it weighs.
+    pub severity: Severity,
+    /// The setting, table or mount it is about.
+    pub subject: String,
+    /// What is the matter.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// Answer to `inspect`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InspectReply {
+    /// `postgres`.
+    pub engine: String,
+    /// The server's version.
+    pub version: String,
+    /// What the cluster is, across all its copies.
+    pub system_identifier: String,
+    /// Current timeline.
+    pub timeline: u64,
+    /// Whether it is a standby.
+    pub in_recovery: bool,
+    /// When the server started; null while it is stopped.
+    #[serde(with = "timestamp::optional", default)]
+    pub started_at: Option<DateTime<Utc>>,
+    /// Current write position.
+    pub lsn: String,
+    /// Absolute path.
+    pub data_directory: String,
+    /// Every file system the database lies on.
+    pub mounts: Vec<MountFact>,
+    /// What speaks against a migration.
+    pub findings: Vec<Finding>,
+}
+
+/// Answer to `checkpoint`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointReply {
+    /// When it was asked for.
+    #[serde(with = "timestamp")]
+    pub started_at: DateTime<Utc>,
+    /// When the database reported it done.
+    #[serde(with = "timestamp")]
+    pub finished_at: DateTime<Utc>,
+}
+
+/// Answer to `probe_commit`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProbeCommitReply {
+    /// When the commit was acknowledged.
+    #[serde(with = "timestamp")]
+    pub at: DateTime<Utc>,
+    /// Write position after it.
+    pub lsn: String,
+}
+
+/// Answer to `fence`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FenceReply {
+    /// When the fence stood.
+    #[serde(with = "timestamp")]
+    pub fenced_at: DateTime<Utc>,
+    /// Time of the last probe commit the source accepted.
+    #[serde(with = "timestamp")]
+    pub last_source_write: DateTime<Utc>,
+    /// All commits are at or below it.
+    pub lsn: String,
+    /// What the cluster is.
+    pub system_identifier: String,
+    /// Timeline at the fence.
+    pub timeline: u64,
+}
+
+/// Answer to `renew`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RenewReply {
+    /// Seconds the lease runs from now.
+    pub lease_remaining_seconds: f64,
+}
+
+/// Answer to `freeze`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FreezeReply {
+    /// When the first file system was frozen.
+    #[serde(with = "timestamp")]
+    pub frozen_at: DateTime<Utc>,
+    /// Names this freeze.
+    pub freeze_id: FreezeId,
+}
+
+/// Answer to `thaw`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ThawReply {
+    /// When the last file system was thawed.
+    #[serde(with = "timestamp")]
+    pub thawed_at: DateTime<Utc>,
+    /// From the first freeze to the last thaw.
+    pub frozen_seconds: f64,
+    /// One unbroken freeze from its start to now.
+    pub unbroken: bool,
+}
+
+/// Answer to `commit`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CommitReply {
+    /// When the fence became permanent.
+    #[serde(with = "timestamp")]
+    pub committed_at: DateTime<Utc>,
+}
+
+/// Answer to `unfence`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnfenceReply {
+    /// When the database served again.
+    #[serde(with = "timestamp")]
+    pub unfenced_at: DateTime<Utc>,
+}
+
+/// Answer to `bring_up`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BringUpReply {
+    /// Mount points now mounted.
+    pub mounted: Vec<String>,
+    /// When the standby answered.
+    #[serde(with = "timestamp")]
+    pub started_at: DateTime<Utc>,
+    /// How far it has replayed.
+    pub replay_lsn: String,
+    /// What the cluster is.
+    pub system_identifier: String,
+    /// Its timeline.
+    pub timeline: u64,
+}
+
+/// Answer to `prove`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProveReply {
+    /// How far it has replayed.
+    pub replay_lsn: String,
+    /// What the cluster is.
+    pub system_identifier: String,
+    /// Its timeline.
+    pub timeline: u64,
+    /// Always true: a target out of recovery is not proved.
+    pub in_recovery: bool,
+}
+
+/// Answer to `activate`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ActivateReply {
+    /// When the target was promoted.
+    #[serde(with = "timestamp")]
+    pub activated_at: DateTime<Utc>,
+    /// When the first commit was acknowledged that any client could have made: after promotion and reopening.
+    #[serde(with = "timestamp")]
+    pub first_target_write: DateTime<Utc>,
+    /// The new timeline.
+    pub timeline: u64,
+    /// Write position after that commit.
+    pub lsn: String,
+}
+
+/// Answer to `take_down`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakeDownReply {
+    /// Whether a database was stopped.
+    pub stopped: bool,
+    /// Mount points that were unmounted.
+    pub unmounted: Vec<String>,
+}
