@@ -1,7 +1,22 @@
 //! The helper on a database host: fences, freezes, thaws, keeps the lease, and brings the target up.
 //!
-//! What may happen is decided by two small pure machines ([`fence`] and [`freeze`]).
+//! What may happen is decided by two small pure machines ([`fence`] and [`freeze`]); [`service`] turns their effects
+//! into calls on an [`engine::Engine`] and on file systems. The helper knows nothing of AWS, plans or journals, and
+//! lets go by itself when nobody talks to it: the file systems at the freeze limit, the database at the lease's end.
 
 pub mod clock;
+pub mod command;
+pub mod config;
+pub mod durable;
+pub mod engine;
 pub mod fence;
+pub mod filesystem;
 pub mod freeze;
+pub mod mountinfo;
+pub mod postgres;
+pub mod record;
+pub mod server;
+pub mod service;
+pub mod target;
+pub mod volumes;
+pub mod watchdog;

@@ -1,0 +1,147 @@
+//! The helper on a database host: parses arguments, calls the library, sets the exit code.
+
+use clap::{Parser, Subcommand};
+use snapmigrate::quiesce::channel::Channel;
+use snapmigrate::quiesce::host::config::{DEFAULT_SOCKET, EXAMPLE, EngineKind, HostConfig};
+use snapmigrate::quiesce::host::postgres::Postgres;
+use snapmigrate::quiesce::host::record::Store;
+use snapmigrate::quiesce::host::service::Host;
+use snapmigrate::quiesce::host::{clock, server, watchdog};
+use snapmigrate::quiesce::protocol::{Hello, Refusal, Status};
+use std::error::Error;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Fences, freezes and brings up a database for snapmigrate, and lets go by itself when nobody talks to it.
+#[derive(Parser)]
+#[command(version, after_long_help = format!("An example of host.toml:\n\n{EXAMPLE}\nRun it under a supervisor that \
+    restarts it at once: a helper that starts thaws first."))]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the helper until it is told to stop.
+    Serve {
+        /// Configuration; see --help for an example.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Where to listen; owner only.
+        #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
+        socket: PathBuf,
+    },
+    /// Connects standard input and output to a running helper, for a remote executor: ssh HOST snapmigrate-host relay.
+    Relay {
+        /// Where the helper listens.
+        #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
+        socket: PathBuf,
+    },
+    /// Shows the fence, the freeze and the database as JSON.
+    Status {
+        /// Where the helper listens.
+        #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
+        socket: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Serve { config, socket } => serve(&config, socket),
+        Command::Relay { socket } => {
+            server::relay(&socket).map_err(|error| format!("{}: {error}", socket.display()).into())
+        }
+        Command::Status { socket } => status(socket),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "snapmigrate-host: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(config: &std::path::Path, socket: PathBuf) -> Result<(), Box<dyn Error>> {
+    let config = HostConfig::load(config)?;
+    watchdog::protect();
+    let boot_id = clock::boot_id()?;
+    let state = &config.state.directory;
+    let store = Store::open(state, &boot_id)?;
+    let engine = match config.database.engine {
+        EngineKind::Postgres => Postgres::new(config.database.clone(), state).map_err(sentence)?,
+    };
+    let own_paths = vec![state.clone(), socket.clone(), std::env::current_exe()?];
+    let host = Host::new(
+        Box::new(engine),
+        store,
+        &boot_id,
+        own_paths,
+        &config.mount.options,
+    )
+    .map_err(sentence)?;
+    let host = Arc::new(host);
+    watchdog::start(&host)?;
+    let listener = server::listen(&socket)
+        .map_err(|error| format!("cannot listen at {}: {error}", socket.display()))?;
+    let _ = writeln!(std::io::stdout(), "listening on {}", socket.display());
+    let serving = Arc::clone(&host);
+    thread::spawn(move || {
+        let ended = server::serve(&listener, &serving);
+        let _ = writeln!(
+            std::io::stderr(),
+            "snapmigrate-host: the socket is gone: {ended:?}"
+        );
+        std::process::exit(1);
+    });
+    wait_for_signal()?;
+    host.thaw_all();
+    Ok(())
+}
+
+/// Returns at the first SIGTERM or SIGINT. The fence stays, in the record and in the data directory.
+fn wait_for_signal() -> std::io::Result<()> {
+    runtime()?.block_on(async {
+        let (mut terminate, mut interrupt) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
+    })
+}
+
+fn status(socket: PathBuf) -> Result<(), Box<dyn Error>> {
+    let channel = Channel::unix(socket);
+    let (hello, status) = runtime()?.block_on(async {
+        Ok::<_, Box<dyn Error>>((
+            channel.call(Hello {}).await?,
+            channel.call(Status {}).await?,
+        ))
+    })?;
+    let shown = serde_json::json!({"hello": hello, "status": status});
+    writeln!(
+        std::io::stdout(),
+        "{}",
+        serde_json::to_string_pretty(&shown)?
+    )?;
+    Ok(())
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+}
+
+fn sentence(refusal: Refusal) -> String {
+    refusal.message
+}

@@ -1,0 +1,207 @@
+//! The helper's configuration file, `host.toml`.
+
+use serde::Deserialize;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// An example that `--help` shows.
+pub const EXAMPLE: &str = r#"[database]
+engine = "postgres"
+bin_directory = "/usr/lib/postgresql/15/bin"
+data_directory = "/var/lib/postgresql/15/main"
+port = 5432
+socket_directory = "/var/run/postgresql"
+os_user = "postgres"
+superuser = "postgres"
+# config_file = "/etc/postgresql/15/main/postgresql.conf"   # when it is not in the data directory
+# start_command = ["systemctl", "start", "postgresql@15-main"]  # default: pg_ctl start
+# stop_command = ["systemctl", "stop", "postgresql@15-main"]    # default: pg_ctl stop -m fast
+# start_seconds = 600
+# stop_seconds = 300
+# accept_unlogged_loss = false   # rows of unlogged tables do not arrive on the target
+
+[state]
+directory = "/var/lib/snapmigrate"   # never on a file system of the database
+
+# [mount]
+# options = "noatime"
+"#;
+
+/// Where the helper listens unless told otherwise.
+pub const DEFAULT_SOCKET: &str = "/run/snapmigrate/host.sock";
+
+/// The file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostConfig {
+    /// The database.
+    pub database: DatabaseConfig,
+    /// The helper's memory.
+    pub state: StateConfig,
+    /// How volumes are mounted.
+    #[serde(default)]
+    pub mount: MountConfig,
+}
+
+/// `[database]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseConfig {
+    /// Which engine.
+    pub engine: EngineKind,
+    /// Where its programs are.
+    pub bin_directory: PathBuf,
+    /// The cluster.
+    pub data_directory: PathBuf,
+    /// Its port.
+    #[serde(default = "default_port")]
+    pub port: u16,
+    /// Where its Unix socket is.
+    pub socket_directory: PathBuf,
+    /// The user its server runs as.
+    #[serde(default = "postgres")]
+    pub os_user: String,
+    /// A superuser that this operating system user may log in as over the Unix socket.
+    #[serde(default = "postgres")]
+    pub superuser: String,
+    /// Its configuration when that is not in the data directory.
+    pub config_file: Option<PathBuf>,
+    /// How to start it, such as through the service manager.
+    pub start_command: Option<Vec<String>>,
+    /// How to stop it.
+    pub stop_command: Option<Vec<String>>,
+    /// Longest start, recovery included.
+    #[serde(default = "default_start_seconds")]
+    pub start_seconds: u64,
+    /// Longest clean stop, its checkpoint included.
+    #[serde(default = "default_stop_seconds")]
+    pub stop_seconds: u64,
+    /// Whether rows of unlogged tables may be lost.
+    #[serde(default)]
+    pub accept_unlogged_loss: bool,
+}
+
+/// Engines known to the helper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineKind {
+    /// PostgreSQL 13 and later.
+    Postgres,
+}
+
+/// `[state]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StateConfig {
+    /// The directory of the fence record.
+    pub directory: PathBuf,
+}
+
+/// `[mount]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MountConfig {
+    /// Options of `mount -o`.
+    #[serde(default)]
+    pub options: String,
+}
+
+/// Why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// It is not what it should be.
+    #[error("{path}: {message}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What and where.
+        message: String,
+    },
+}
+
+impl HostConfig {
+    /// Reads and checks the file.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the key.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&text).map_err(|message| ConfigError::Malformed {
+            path: path.to_owned(),
+            message,
+        })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        let database = &config.database;
+        let paths = [
+            &database.bin_directory,
+            &database.data_directory,
+            &database.socket_directory,
+            &config.state.directory,
+        ];
+        if let Some(relative) = paths.into_iter().find(|path| !path.is_absolute()) {
+            return Err(format!("{} must be an absolute path", relative.display()));
+        }
+        if config.state.directory.starts_with(&database.data_directory) {
+            return Err("state.directory lies in database.data_directory, which will be frozen: put it elsewhere".into());
+        }
+        Ok(config)
+    }
+}
+
+fn default_port() -> u16 {
+    5432
+}
+
+fn postgres() -> String {
+    "postgres".to_owned()
+}
+
+fn default_start_seconds() -> u64 {
+    600
+}
+
+fn default_stop_seconds() -> u64 {
+    300
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn the_example_is_valid() {
+        let config = HostConfig::parse(EXAMPLE).unwrap();
+        assert_eq!(
+            (config.database.engine, config.database.port),
+            (EngineKind::Postgres, 5432)
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let unknown = EXAMPLE.replace("port = ", "prot = ");
+        assert!(HostConfig::parse(&unknown).unwrap_err().contains("prot"));
+        let relative = EXAMPLE.replace("\"/var/lib/snapmigrate\"", "\"here\"");
+        assert!(HostConfig::parse(&relative).unwrap_err().contains("here"));
+        let inside = EXAMPLE.replace(
+            "\"/var/lib/snapmigrate\"",
+            "\"/var/lib/postgresql/15/main/x\"",
+        );
+        assert!(HostConfig::parse(&inside).unwrap_err().contains("frozen"));
+    }
+}

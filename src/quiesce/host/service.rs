@@ -1,0 +1,458 @@
+//! The helper's operations: from a request to an answer, by the machines' decisions, the engine and the file systems.
+//!
+//! Three locks, always taken in this order: the engine's (one change of the database at a time), the record's, the
+//! freezer's. The watchdog's thaw takes only the last.
+
+use super::clock::{self, BootSeconds};
+use super::engine::Engine;
+use super::fence::{Effect, Event, Phase};
+use super::filesystem::{Freezable, Freezer, Mounted, thaw_leftovers};
+use super::record::Store;
+use super::volumes::{self, Volumes};
+use crate::quiesce::protocol::*;
+use serde::Serialize;
+use serde_json::Value;
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Longest lease and freeze that are accepted, in seconds: a day and ten minutes. Anything longer is a mistake in
+/// units, and would leave a database closed or a kernel blocked for as long.
+const MAX_LEASE_SECONDS: f64 = 86_400.0;
+const MAX_FREEZE_SECONDS: f64 = 600.0;
+
+/// The helper.
+pub struct Host {
+    pub(super) engine: Box<dyn Engine>,
+    pub(super) store: Store,
+    pub(super) volumes: Volumes,
+    pub(super) mount_options: String,
+    freezer: Freezer,
+    changing: Mutex<()>,
+    boot_id: String,
+    /// Paths that must stay writable while the database's file systems are frozen.
+    own_paths: Vec<PathBuf>,
+    next_freeze: AtomicU64,
+}
+
+impl Host {
+    /// A helper that has taken over what an earlier one left: thawed first, then the fence as the record says.
+    ///
+    /// # Errors
+    /// `device` when the record cannot be written.
+    pub fn new(
+        engine: Box<dyn Engine>,
+        store: Store,
+        boot_id: &str,
+        own_paths: Vec<PathBuf>,
+        mount_options: &str,
+    ) -> Result<Self, Refusal> {
+        for mountpoint in thaw_leftovers(&store.get().frozen) {
+            log(&format!(
+                "thawed {}, which an earlier helper left frozen",
+                mountpoint.display()
+            ));
+        }
+        store.update(|record| {
+            record.fence = record.fence.clone().resumed(boot_id);
+            Ok(())
+        })?;
+        Ok(Self {
+            engine,
+            store,
+            volumes: Volumes::default(),
+            mount_options: mount_options.to_owned(),
+            freezer: Freezer::default(),
+            changing: Mutex::new(()),
+            boot_id: boot_id.to_owned(),
+            own_paths,
+            next_freeze: AtomicU64::new(1),
+        })
+    }
+
+    /// Answers one request.
+    ///
+    /// # Errors
+    /// The refusal, with the host's state filled in.
+    pub fn answer(&self, op: Op) -> Result<Value, Refusal> {
+        let answer = match op {
+            Op::Hello(_) => to_value(self.hello()),
+            Op::Status(_) => to_value(self.status()),
+            Op::Inspect(_) => self.inspect().and_then(to_value),
+            Op::Checkpoint(_) => self.checkpoint().and_then(to_value),
+            Op::ProbeCommit(_) => self.engine.probe_commit().and_then(to_value),
+            Op::Fence(fence) => self.fence(&fence).and_then(to_value),
+            Op::Renew(renew) => self.renew(&renew).and_then(to_value),
+            Op::Freeze(freeze) => self.freeze(&freeze).and_then(to_value),
+            Op::Thaw(thaw) => self.thaw(&thaw).and_then(to_value),
+            Op::Commit(commit) => self.commit(&commit).and_then(to_value),
+            Op::Unfence(unfence) => self.unfence(&unfence).and_then(to_value),
+            Op::BringUp(bring_up) => self.bring_up(&bring_up).and_then(to_value),
+            Op::Prove(prove) => self.prove(&prove).and_then(to_value),
+            Op::Activate(activate) => self.activate(&activate).and_then(to_value),
+            Op::TakeDown(_) => self.take_down().and_then(to_value),
+        };
+        answer.map_err(|refusal| Refusal {
+            state: self.describe(),
+            ..refusal
+        })
+    }
+
+    /// The watchdog's quick duty: thaw at the limit. Takes only the freezer's lock.
+    pub fn tick_freeze(&self) {
+        if let Some(id) = self.freezer.tick(BootSeconds::now()) {
+            log(&format!("freeze {id} reached its limit and was thawed"));
+        }
+    }
+
+    /// The watchdog's slow duty: let the database go at the lease's end, and try until it serves.
+    ///
+    /// # Errors
+    /// Why the database does not serve yet.
+    pub fn tick_lease(&self) -> Result<(), Refusal> {
+        match self.apply(Event::Tick)? {
+            Effect::Release => {
+                let _changing = self.changing();
+                self.release()
+            }
+            Effect::None | Effect::Stop => Ok(()),
+        }
+    }
+
+    /// Thaws whatever is frozen, before the helper ends.
+    pub fn thaw_all(&self) {
+        self.freezer.thaw_all();
+    }
+
+    pub(super) fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hello(&self) -> HelloReply {
+        HelloReply {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            protocol: PROTOCOL,
+            host: rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
+            boot_id: self.boot_id.clone(),
+            now: clock::wall(),
+        }
+    }
+
+    fn status(&self) -> StatusReply {
+        let fence = self.store.get().fence;
+        StatusReply {
+            epoch: fence.epoch,
+            fence: fence.shown(),
+            lease_remaining_seconds: fence.lease_remaining_seconds(BootSeconds::now()),
+            frozen: self.freezer.is_frozen(),
+            database: self.engine.state(),
+        }
+    }
+
+    fn inspect(&self) -> Result<InspectReply, Refusal> {
+        let mut reply = self.engine.inspect()?;
+        for mount in self.database_mounts()? {
+            reply.findings.extend(self.mount_findings(&mount));
+            reply.mounts.push(self.volumes.fact(&mount));
+        }
+        Ok(reply)
+    }
+
+    fn checkpoint(&self) -> Result<CheckpointReply, Refusal> {
+        let started_at = clock::wall();
+        self.engine.checkpoint()?;
+        Ok(CheckpointReply {
+            started_at,
+            finished_at: clock::wall(),
+        })
+    }
+
+    fn fence(&self, asked: &Fence) -> Result<FenceReply, Refusal> {
+        let lease_seconds = bounded("lease_seconds", asked.lease_seconds, MAX_LEASE_SECONDS)?;
+        let _changing = self.changing();
+        let asked_event = Event::FenceAsked {
+            epoch: asked.epoch,
+            lease_seconds,
+        };
+        if self.store.get().target.is_some() {
+            return Err(Refusal::new(
+                ErrorCode::Refused,
+                "this host is the target of a migration: nothing to fence",
+            ));
+        }
+        if self.apply(asked_event)? == Effect::Stop {
+            self.stop_under_lease(asked.epoch)?;
+        }
+        match self.store.get().fence.phase {
+            Phase::Leased { facts, .. } => Ok(facts),
+            _ => Err(Refusal::new(
+                ErrorCode::LeaseEnded,
+                "the lease ended while the database was being fenced",
+            )),
+        }
+    }
+
+    /// Fences the engine; whatever goes wrong ends in a serving database, now or by the watchdog.
+    fn stop_under_lease(&self, epoch: u64) -> Result<(), Refusal> {
+        let outcome = self.engine.fence(epoch);
+        let (event, refusal) = match outcome {
+            Ok(facts) => (Event::Stopped(facts), None),
+            Err(refusal) => (
+                Event::StopFailed {
+                    reason: refusal.message.clone(),
+                },
+                Some(refusal),
+            ),
+        };
+        if self.apply(event)? == Effect::Release
+            && let Err(late) = self.release()
+        {
+            log(&format!(
+                "the database does not serve again yet: {}",
+                late.message
+            ));
+        }
+        refusal.map_or(Ok(()), Err)
+    }
+
+    fn renew(&self, asked: &Renew) -> Result<RenewReply, Refusal> {
+        let lease_seconds = bounded("lease_seconds", asked.lease_seconds, MAX_LEASE_SECONDS)?;
+        self.apply(Event::RenewAsked {
+            epoch: asked.epoch,
+            lease_seconds,
+        })?;
+        let remaining = self
+            .store
+            .get()
+            .fence
+            .lease_remaining_seconds(BootSeconds::now());
+        Ok(RenewReply {
+            lease_remaining_seconds: remaining.unwrap_or(0.0),
+        })
+    }
+
+    fn freeze(&self, asked: &Freeze) -> Result<FreezeReply, Refusal> {
+        let limit_seconds = bounded("limit_seconds", asked.limit_seconds, MAX_FREEZE_SECONDS)?;
+        let _changing = self.changing();
+        self.store
+            .get()
+            .fence
+            .require_leased(asked.epoch, BootSeconds::now())?;
+        let mounts = self.database_mounts()?;
+        if let Some(finding) = mounts
+            .iter()
+            .find_map(|mount| self.never_frozen(&mount.mountpoint))
+        {
+            return Err(Refusal::new(
+                ErrorCode::Refused,
+                format!("{}: {}", finding.subject, finding.message),
+            ));
+        }
+        let mountpoints: Vec<PathBuf> = mounts.into_iter().map(|mount| mount.mountpoint).collect();
+        let opened: Result<Vec<_>, Refusal> = mountpoints
+            .iter()
+            .map(|mountpoint| Mounted::open(mountpoint))
+            .collect();
+        let opened = opened?
+            .into_iter()
+            .map(|mounted| Box::new(mounted) as Box<dyn Freezable>)
+            .collect();
+        self.store.update(|record| {
+            record.frozen = mountpoints;
+            Ok(())
+        })?;
+        let number = self.next_freeze.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{}-{}-{number}", asked.epoch, std::process::id());
+        let frozen_at = self.freezer.freeze(&id, limit_seconds, opened)?;
+        Ok(FreezeReply {
+            frozen_at,
+            freeze_id: FreezeId(Value::String(id)),
+        })
+    }
+
+    fn thaw(&self, asked: &Thaw) -> Result<ThawReply, Refusal> {
+        let unknown = || {
+            Refusal::new(
+                ErrorCode::BadRequest,
+                "freeze_id is not one of this helper's",
+            )
+        };
+        let ended = self
+            .freezer
+            .thaw(asked.freeze_id.0.as_str().ok_or_else(unknown)?)?;
+        Ok(ThawReply {
+            thawed_at: clock::wall(),
+            frozen_seconds: ended.frozen_seconds,
+            unbroken: ended.unbroken,
+        })
+    }
+
+    fn commit(&self, asked: &Commit) -> Result<CommitReply, Refusal> {
+        if self.freezer.is_frozen() {
+            return Err(Refusal::new(
+                ErrorCode::Refused,
+                "the file systems are frozen: thaw before the commit",
+            ));
+        }
+        self.apply(Event::CommitAsked {
+            epoch: asked.epoch,
+            at: clock::wall(),
+        })?;
+        match self.store.get().fence.phase {
+            Phase::Permanent { committed_at } => Ok(CommitReply { committed_at }),
+            _ => Err(Refusal::new(
+                ErrorCode::LeaseEnded,
+                "the commit was not recorded",
+            )),
+        }
+    }
+
+    fn unfence(&self, asked: &Unfence) -> Result<UnfenceReply, Refusal> {
+        let _changing = self.changing();
+        if self.apply(Event::UnfenceAsked { epoch: asked.epoch })? == Effect::Release {
+            self.release()?;
+        }
+        Ok(UnfenceReply {
+            unfenced_at: clock::wall(),
+        })
+    }
+
+    /// Lets the database serve again. The caller holds `changing`.
+    fn release(&self) -> Result<(), Refusal> {
+        let Phase::Releasing { reason } = self.store.get().fence.phase else {
+            return Ok(());
+        };
+        log(&format!("unfencing: {reason}"));
+        self.freezer.thaw_all();
+        self.engine.unfence()?;
+        self.apply(Event::Released)?;
+        log("the database serves again");
+        Ok(())
+    }
+
+    /// One step of the fence machine, durable before it returns.
+    fn apply(&self, event: Event) -> Result<Effect, Refusal> {
+        self.store.update(|record| {
+            let (fence, effect) = record.fence.after(event, BootSeconds::now())?;
+            record.fence = fence;
+            Ok(effect)
+        })
+    }
+
+    fn database_mounts(&self) -> Result<Vec<super::mountinfo::Mount>, Refusal> {
+        let mounts = volumes::mounts()?;
+        let mut found: Vec<super::mountinfo::Mount> = Vec::new();
+        for place in self.engine.places()? {
+            if let Some(mount) = super::mountinfo::holding(&mounts, &place)
+                && !found
+                    .iter()
+                    .any(|known| known.device_number == mount.device_number)
+            {
+                found.push(mount.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    fn mount_findings(&self, mount: &super::mountinfo::Mount) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = self.never_frozen(&mount.mountpoint).into_iter().collect();
+        let below = self.volumes.below(&mount.device_number);
+        if below.len() != 1 {
+            let message = match below.as_slice() {
+                [] => format!("{} is not on a volume that can be named", mount.source),
+                several => format!(
+                    "{} spans several volumes: {}",
+                    mount.source,
+                    several.join(", ")
+                ),
+            };
+            findings.push(Finding {
+                severity: Severity::Refuse,
+                subject: mount.mountpoint.display().to_string(),
+                message,
+                remedy: "put the database on file systems that lie on one EBS volume each"
+                    .to_owned(),
+            });
+        }
+        findings
+    }
+
+    /// Why the file system at `mountpoint` must never be frozen, if so.
+    fn never_frozen(&self, mountpoint: &Path) -> Option<Finding> {
+        let device = |path: &Path| {
+            path.ancestors()
+                .find_map(|path| std::fs::metadata(path).ok())
+                .map(|metadata| metadata.dev())
+        };
+        let own = self
+            .own_paths
+            .iter()
+            .find(|path| device(path) == device(mountpoint));
+        let root = mountpoint == Path::new("/") || mountpoint.starts_with("/boot");
+        let message = match own {
+            _ if root => "it is a system file system, which is never frozen".to_owned(),
+            Some(own) => format!(
+                "it holds {}, which this helper needs while it is frozen",
+                own.display()
+            ),
+            None => return None,
+        };
+        let remedy =
+            "move the database or the helper's files to a file system of their own".to_owned();
+        Some(Finding {
+            severity: Severity::Refuse,
+            subject: mountpoint.display().to_string(),
+            message,
+            remedy,
+        })
+    }
+
+    fn describe(&self) -> String {
+        let status = self.status();
+        let epoch = status
+            .epoch
+            .map_or("none".to_owned(), |epoch| epoch.to_string());
+        let lease = status
+            .lease_remaining_seconds
+            .map_or(String::new(), |left| format!(" ({left:.1} s left)"));
+        let frozen = if status.frozen {
+            "frozen"
+        } else {
+            "not frozen"
+        };
+        format!(
+            "epoch {epoch}, fence {:?}{lease}, {frozen}, database {:?}",
+            status.fence, status.database
+        )
+        .to_lowercase()
+    }
+}
+
+/// Writes a line for the service manager's journal. Never blocks a thaw: callers thaw first.
+pub(super) fn log(line: &str) {
+    let _ = writeln!(std::io::stderr(), "snapmigrate-host: {line}");
+}
+
+fn bounded(name: &str, seconds: f64, most: f64) -> Result<f64, Refusal> {
+    if seconds > 0.0 && seconds <= most {
+        return Ok(seconds);
+    }
+    Err(Refusal::new(
+        ErrorCode::BadRequest,
+        format!("{name} must be above 0 and at most {most}, not {seconds}"),
+    ))
+}
+
+fn to_value(reply: impl Serialize) -> Result<Value, Refusal> {
+    serde_json::to_value(reply).map_err(|error| {
+        Refusal::new(
+            ErrorCode::BadRequest,
+            format!("cannot encode the answer: {error}"),
+        )
+    })
+}

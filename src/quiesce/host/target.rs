@@ -1,0 +1,256 @@
+//! The helper's operations on a target: mount and start isolated, prove, activate, take down.
+
+use super::clock;
+use super::command::{self, RunAs};
+use super::engine::Expected;
+use super::fence::Phase;
+use super::mountinfo;
+use super::service::{Host, log};
+use super::volumes;
+use crate::quiesce::protocol::*;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long an attached volume may take to show up as a device, and how often it is looked for.
+const DEVICE_WAIT: Duration = Duration::from_secs(60);
+const DEVICE_POLL: Duration = Duration::from_millis(200);
+/// Longest mount or unmount: replaying a file system's log takes seconds on a volume still being loaded.
+const MOUNT_LIMIT: Duration = Duration::from_secs(600);
+
+/// What was brought up here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetRecord {
+    /// The volumes and their places.
+    pub mounts: Vec<MountRequest>,
+    /// How far it came.
+    pub phase: TargetPhase,
+}
+
+/// How far a target came.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetPhase {
+    /// Mounted, perhaps in part, and started isolated, perhaps.
+    Isolated,
+    /// Being promoted: from here on it may hold writes of its own.
+    Activating {
+        /// Epoch of the migration.
+        epoch: u64,
+    },
+    /// Serving.
+    Active {
+        /// Epoch of the migration.
+        epoch: u64,
+        /// What was answered.
+        reply: ActivateReply,
+    },
+}
+
+impl Host {
+    pub(super) fn bring_up(&self, asked: &BringUp) -> Result<BringUpReply, Refusal> {
+        let _changing = self.changing();
+        self.require_free_for_target()?;
+        let target = TargetRecord {
+            mounts: asked.mounts.clone(),
+            phase: TargetPhase::Isolated,
+        };
+        self.store.update(|record| {
+            record.target = Some(target);
+            Ok(())
+        })?;
+        for mount in &asked.mounts {
+            self.mount(mount)?;
+        }
+        let expected = Expected {
+            system_identifier: asked.system_identifier.clone(),
+            lsn: asked.lsn.clone(),
+        };
+        let standby = self.engine.start_isolated(&expected)?;
+        Ok(BringUpReply {
+            mounted: asked
+                .mounts
+                .iter()
+                .map(|mount| mount.mountpoint.clone())
+                .collect(),
+            started_at: clock::wall(),
+            replay_lsn: standby.replay_lsn,
+            system_identifier: standby.system_identifier,
+            timeline: standby.timeline,
+        })
+    }
+
+    pub(super) fn prove(&self, asked: &Prove) -> Result<ProveReply, Refusal> {
+        self.isolated_target()?;
+        self.engine.prove(&Expected {
+            system_identifier: asked.system_identifier.clone(),
+            lsn: asked.lsn.clone(),
+        })
+    }
+
+    pub(super) fn activate(&self, asked: &Activate) -> Result<ActivateReply, Refusal> {
+        let _changing = self.changing();
+        let epoch = asked.epoch;
+        let target = self.store.get().target.ok_or_else(no_target)?;
+        match target.phase {
+            TargetPhase::Active { epoch: done, reply } if done == epoch => return Ok(reply),
+            TargetPhase::Active { epoch: known, .. } | TargetPhase::Activating { epoch: known }
+                if epoch != known =>
+            {
+                return Err(Refusal::new(
+                    ErrorCode::StaleEpoch,
+                    format!("this target is activated under epoch {known}"),
+                ));
+            }
+            TargetPhase::Active { .. } | TargetPhase::Activating { .. } | TargetPhase::Isolated => {
+            }
+        }
+        self.set_target_phase(TargetPhase::Activating { epoch })?;
+        let reply = self.engine.activate()?;
+        self.set_target_phase(TargetPhase::Active {
+            epoch,
+            reply: reply.clone(),
+        })?;
+        Ok(reply)
+    }
+
+    pub(super) fn take_down(&self) -> Result<TakeDownReply, Refusal> {
+        let _changing = self.changing();
+        let target = self.isolated_target()?;
+        let stopped = self.engine.stop_isolated()?;
+        let mut unmounted = Vec::new();
+        for mount in target.mounts.iter().rev() {
+            if self.unmount(mount)? {
+                unmounted.push(mount.mountpoint.clone());
+            }
+        }
+        self.store.update(|record| {
+            record.target = None;
+            Ok(())
+        })?;
+        Ok(TakeDownReply { stopped, unmounted })
+    }
+
+    /// A source, fenced or serving, never becomes a target; nor does an activated target start anew.
+    fn require_free_for_target(&self) -> Result<(), Refusal> {
+        let record = self.store.get();
+        let refused = |message: &str| Err(Refusal::new(ErrorCode::Refused, message));
+        match (record.fence.phase, record.target.map(|target| target.phase)) {
+            (Phase::Open, Some(TargetPhase::Isolated)) => Ok(()),
+            (Phase::Open, Some(TargetPhase::Activating { .. } | TargetPhase::Active { .. })) => {
+                refused("this target is activated: it serves")
+            }
+            (Phase::Open, None) => match self.engine.state() {
+                DatabaseState::Absent => Ok(()),
+                _ => refused(
+                    "there is a database in the data directory already: unmount or move it first",
+                ),
+            },
+            (
+                Phase::Fencing { .. }
+                | Phase::Leased { .. }
+                | Phase::Releasing { .. }
+                | Phase::Permanent { .. },
+                _,
+            ) => refused("this host holds the fenced source"),
+        }
+    }
+
+    fn isolated_target(&self) -> Result<TargetRecord, Refusal> {
+        let target = self.store.get().target.ok_or_else(no_target)?;
+        match target.phase {
+            TargetPhase::Isolated => Ok(target),
+            TargetPhase::Activating { .. } | TargetPhase::Active { .. } => Err(Refusal::new(
+                ErrorCode::Refused,
+                "the target is activated: it is the one that serves",
+            )),
+        }
+    }
+
+    fn set_target_phase(&self, phase: TargetPhase) -> Result<(), Refusal> {
+        self.store.update(|record| {
+            if let Some(target) = &mut record.target {
+                target.phase = phase;
+            }
+            Ok(())
+        })
+    }
+
+    fn mount(&self, asked: &MountRequest) -> Result<(), Refusal> {
+        let mountpoint = Path::new(&asked.mountpoint);
+        if !mountpoint.is_absolute() || mountpoint == Path::new("/") {
+            let message = format!("{} is no place for a volume", mountpoint.display());
+            return Err(Refusal::new(ErrorCode::BadRequest, message));
+        }
+        if self.is_mounted(asked)? {
+            return Ok(());
+        }
+        let device = self.wait_for(&asked.volume)?;
+        std::fs::create_dir_all(mountpoint)
+            .map_err(|error| device_error(&asked.mountpoint, &error))?;
+        let options =
+            (!self.mount_options.is_empty()).then(|| ["-o".to_owned(), self.mount_options.clone()]);
+        let mut argv = vec!["mount".to_owned()];
+        argv.extend(options.into_iter().flatten());
+        argv.extend([device.display().to_string(), asked.mountpoint.clone()]);
+        command::run(&RunAs::Myself, &argv, MOUNT_LIMIT)
+            .map_err(|error| device_error(&asked.volume, &error))?;
+        log(&format!("mounted {} at {}", asked.volume, asked.mountpoint));
+        Ok(())
+    }
+
+    /// Whether the volume is mounted at its place.
+    fn is_mounted(&self, asked: &MountRequest) -> Result<bool, Refusal> {
+        let mounts = volumes::mounts()?;
+        let Some(mount) = mountinfo::mounted_at(&mounts, Path::new(&asked.mountpoint)) else {
+            return Ok(false);
+        };
+        if self.volumes.below(&mount.device_number) == [asked.volume.clone()] {
+            return Ok(true);
+        }
+        let message = format!(
+            "{} is mounted at {} where volume {} belongs",
+            mount.source, asked.mountpoint, asked.volume
+        );
+        Err(Refusal::new(ErrorCode::Device, message))
+    }
+
+    fn unmount(&self, mount: &MountRequest) -> Result<bool, Refusal> {
+        if !self.is_mounted(mount)? {
+            return Ok(false);
+        }
+        command::run(
+            &RunAs::Myself,
+            &["umount".to_owned(), mount.mountpoint.clone()],
+            MOUNT_LIMIT,
+        )
+        .map_err(|error| device_error(&mount.mountpoint, &error))?;
+        Ok(true)
+    }
+
+    fn wait_for(&self, volume: &str) -> Result<PathBuf, Refusal> {
+        let deadline = Instant::now() + DEVICE_WAIT;
+        loop {
+            match self.volumes.locate(volume)? {
+                Some(device) if device.exists() => return Ok(device),
+                _ if Instant::now() < deadline => thread::sleep(DEVICE_POLL),
+                _ => {
+                    let message = format!(
+                        "volume {volume} is not attached to this host: no disk carries its id"
+                    );
+                    return Err(Refusal::new(ErrorCode::Device, message));
+                }
+            }
+        }
+    }
+}
+
+fn no_target() -> Refusal {
+    Refusal::new(ErrorCode::Refused, "nothing was brought up on this host")
+}
+
+fn device_error(what: &str, error: &dyn std::fmt::Display) -> Refusal {
+    Refusal::new(ErrorCode::Device, format!("{what}: {error}"))
+}
