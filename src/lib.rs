@@ -16,7 +16,7 @@ pub mod cloud;
 pub mod iam;
 pub mod journal;
 pub mod measure;
+pub mod quiesce;
 pub mod rehearse;
 pub mod transfer;
 pub mod view;
-pub mod quiesce;
