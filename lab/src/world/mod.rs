@@ -31,6 +31,9 @@ mod view;
 mod volume;
 mod zones;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};

@@ -82,7 +82,7 @@ impl World {
         Ok(id)
     }
 
-    /// The volumes that CreateSnapshots would take, root first.
+    /// The volumes that CreateSnapshots would take, by device.
     ///
     /// # Errors
     /// `InvalidInstanceID.NotFound`, `InvalidParameterValue` (a root or foreign volume excluded by id),

@@ -53,6 +53,7 @@ fn values(volume: &Volume, filter: &str) -> Vec<String> {
 
 fn write(xml: &mut Xml, volume: &Volume, now: DateTime<Utc>) {
     let known_at = now - TimeDelta::seconds(now.timestamp().rem_euclid(STALE_SECONDS));
+    let known_at = known_at.max(volume.available_at.min(now));
     let from_snapshot = !volume.snapshot_id.is_empty();
     let loaded = !from_snapshot || known_at >= volume.initialized_at;
     xml.text("volumeId", &volume.id)
