@@ -43,6 +43,14 @@ impl ConnectionArgs {
         }
     }
 
+    /// How to reach the source; its region is `region` unless a flag says otherwise.
+    #[must_use]
+    pub fn source_in(&self, region: &Region) -> Connection {
+        let mut connection = self.source();
+        connection.region.get_or_insert_with(|| region.to_string());
+        connection
+    }
+
     /// How to reach the target; its region is `region` unless a flag says otherwise.
     #[must_use]
     pub fn target(&self, region: &Region) -> Connection {

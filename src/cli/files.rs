@@ -66,6 +66,11 @@ fn document<T: Document>(path: &Path, hint: &str) -> Result<T, CliError> {
     })
 }
 
+/// Writes a document.
+pub fn save_document<T: Document>(path: &Path, document: &T) -> Result<(), CliError> {
+    save(path, &document.to_json())
+}
+
 /// Writes a file so that a crash leaves either the old content or the new one: into a temporary
 /// file beside it, synced, then renamed. Whether the rename itself survives a power loss is up to
 /// the file system.

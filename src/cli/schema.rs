@@ -61,8 +61,12 @@ fn unpublished(name: &str) -> CliError {
 /// Adds the format's name: `$id`, and the one value the field `format` may have.
 fn named(mut schema: Value, name: &str) -> Value {
     let format = format!("snapmigrate.{name}/1");
-    if let Some(field) = schema.pointer_mut("/properties/format") {
-        *field = json!({ "const": format, "description": "Name and version of the format." });
+    let field = json!({ "const": format, "description": "Name and version of the format." });
+    if let Some(fields) = schema
+        .pointer_mut("/properties")
+        .and_then(Value::as_object_mut)
+    {
+        fields.insert("format".to_owned(), field);
     }
     if let Some(object) = schema.as_object_mut() {
         object.insert("$id".to_owned(), json!(format));

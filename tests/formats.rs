@@ -1,0 +1,64 @@
+//! Frozen examples of every file format: each version that was ever written stays readable, and what
+//! a later version wrote is refused.
+
+use std::path::Path;
+
+use snapmigrate_models::check::Findings;
+use snapmigrate_models::format::Document;
+use snapmigrate_models::plan::Plan;
+use snapmigrate_models::policy::Policy;
+use snapmigrate_models::profile::Profile;
+
+fn text(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures/formats")
+        .join(name);
+    std::fs::read_to_string(path).expect("the fixture exists")
+}
+
+#[track_caller]
+fn frozen<T: Document>(name: &str) -> T {
+    let text = text(name);
+    let document = T::from_json(&text).expect("a frozen example stays readable");
+    assert_eq!(document.to_json(), text, "written as it was read");
+    let newer = text.replacen(T::FORMAT, &T::FORMAT.replace("/1", "/2"), 1);
+    let error = T::from_json(&newer)
+        .err()
+        .expect("a later version is refused")
+        .to_string();
+    assert!(error.contains("/2") && error.contains(T::FORMAT), "{error}");
+    assert!(
+        T::from_json("{}").is_err(),
+        "a document must name its format"
+    );
+    document
+}
+
+#[test]
+fn profile() {
+    let profile: Profile = frozen("profile.json");
+    assert_eq!(profile.inventory.volumes.len(), profile.volumes.len());
+}
+
+#[test]
+fn plan() {
+    let plan: Plan = frozen("plan.json");
+    assert_eq!(plan.digest, plan.computed_digest(), "sealed");
+}
+
+#[test]
+fn findings() {
+    frozen::<Findings>("findings.json");
+}
+
+#[test]
+fn policy() {
+    let text = text("policy.toml");
+    let policy = Policy::from_toml(&text).expect("a frozen example stays readable");
+    assert_eq!(policy.name, "orders");
+    let newer = text.replacen("snapmigrate.policy/1", "snapmigrate.policy/2", 1);
+    assert!(
+        Policy::from_toml(&newer).is_err(),
+        "a later version is refused"
+    );
+}
