@@ -180,6 +180,14 @@ impl Lab {
         world.audit(pairs)
     }
 
+    /// Frees all loop devices of attached volumes: for the end of a server.
+    ///
+    /// # Errors
+    /// `InternalError` when one can't be freed, e.g. because it is still mounted.
+    pub fn detach_devices(&self) -> Result<(), ApiError> {
+        self.with_world(World::detach_loops)
+    }
+
     /// How often each action was called so far, by service and action.
     pub fn calls(&self) -> Calls {
         self.shared.wire.calls()

@@ -57,7 +57,7 @@ pub async fn serve(
     let _ = stopping.send(true);
     let all_closed = async { while connections.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(Duration::from_secs(STOP_SECONDS), all_closed).await;
-    Ok(())
+    lab.detach_devices().map_err(std::io::Error::other)
 }
 
 /// Errors of accept that say nothing about the listener.

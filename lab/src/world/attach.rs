@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
+
 use crate::caller::Caller;
 use crate::content::Content;
 use crate::error::ApiError;
 
+use super::meter::DeviceMeter;
 use super::view::well_formed;
 use super::{Attachment, Instance, Volume, World, loops};
 
@@ -74,15 +77,10 @@ impl World {
         let entity = format!("attach/{}", request.volume);
         let attached_at = self.now + self.takes(&entity, self.service.attach.seconds);
         let attach_time = self.now;
-        let use_loops = self.settings.loop_devices;
         let volume = self
             .volumes
             .get_mut(&request.volume)
             .expect("checked before");
-        let loop_device = match &volume.content {
-            Content::Real(image) if use_loops => Some(loops::attach(image.path())?),
-            Content::Real(_) | Content::Traced(_) => None,
-        };
         let attachment = Attachment {
             instance: request.instance.clone(),
             device: request.device.clone(),
@@ -90,10 +88,51 @@ impl World {
             attached_at,
             detached_at: None,
             delete_on_termination: false,
-            loop_device,
+            loop_device: None,
         };
         volume.attachment = Some(attachment.clone());
+        self.plug(&request.volume)?;
         Ok(attachment)
+    }
+
+    /// Gives an attached, byte-holding volume its loop device, where the lab makes any. When that fails
+    /// the volume is not attached.
+    pub(super) fn plug(&mut self, id: &str) -> Result<(), ApiError> {
+        let now = self.now;
+        let Some(volume) = self
+            .volumes
+            .get_mut(id)
+            .filter(|_| self.settings.loop_devices)
+        else {
+            return Ok(());
+        };
+        let Content::Real(image) = &volume.content else {
+            return Ok(());
+        };
+        let device = loops::attach(image.path()).inspect_err(|_| volume.attachment = None)?;
+        volume.meter = loops::written(&device).map(|total| DeviceMeter::new(now, total));
+        if let Some(attachment) = volume.attachment.as_mut() {
+            attachment.loop_device = Some(device);
+        }
+        Ok(())
+    }
+
+    /// Looks at the counters of all loop devices.
+    pub(super) fn read_meters(&mut self, now: DateTime<Utc>) {
+        for volume in self.volumes.values_mut() {
+            let device = volume
+                .attachment
+                .as_ref()
+                .and_then(|a| a.loop_device.as_ref());
+            let (Some(device), Some(meter)) = (device, volume.meter.as_mut()) else {
+                continue;
+            };
+            if meter.is_due(now)
+                && let Some(total) = loops::written(device)
+            {
+                meter.observe(now, total);
+            }
+        }
     }
 
     /// Whether DetachVolume would be accepted now.

@@ -67,6 +67,7 @@ impl World {
                 },
             )?;
         }
+        world.plug_all(&scenario.volumes)?;
         world.add_hosts(scenario, since, seed);
         world.live_through_past(&scenario.volumes)?;
         Ok(world)
@@ -159,9 +160,18 @@ impl World {
             base: None,
             content,
             workload: None,
+            meter: None,
             last_snapshot_request: None,
         };
         self.volumes.insert(volume.id.clone(), volume);
+        Ok(())
+    }
+
+    fn plug_all(&mut self, volumes: &[VolumeSpec]) -> Result<(), LabError> {
+        for spec in volumes {
+            let plugged = self.plug(&spec.id);
+            plugged.map_err(|error| bad_content(&spec.id, &error))?;
+        }
         Ok(())
     }
 

@@ -227,6 +227,7 @@ impl World {
             base,
             content,
             workload: None,
+            meter: None,
             last_snapshot_request: None,
         })
     }

@@ -55,8 +55,11 @@ impl World {
         first: DateTime<Utc>,
         end: DateTime<Utc>,
     ) -> Vec<MetricPoint> {
-        let writer = self.volumes.get(volume).and_then(|v| v.workload.as_ref());
-        let samples = writer.map_or_else(Vec::new, |writer| writer.metrics(first, end));
+        let volume = self.volumes.get(volume);
+        let writer = volume.and_then(|volume| volume.workload.as_ref());
+        let meter = volume.and_then(|volume| volume.meter.as_ref());
+        let mut samples = writer.map_or_else(Vec::new, |writer| writer.metrics(first, end));
+        samples.extend(meter.map_or_else(Vec::new, |meter| meter.samples(first, end)));
         let point = |sample: MinuteSample| MetricPoint {
             at: sample.at,
             sum: sum(metric, sample),

@@ -17,6 +17,7 @@ mod keys;
 mod limits;
 mod lineage;
 mod loops;
+mod meter;
 mod metrics;
 mod parameters;
 mod reception;
@@ -179,6 +180,7 @@ impl World {
         let now = now.max(self.now);
         self.advance_hosts(now);
         self.begin_waiting_copies(now)?;
+        self.read_meters(now);
         self.now = now;
         Ok(())
     }

@@ -8,6 +8,8 @@ use chrono::{DateTime, Utc};
 use crate::content::Content;
 use crate::workload::Workload;
 
+use super::meter::DeviceMeter;
+
 /// An attachment, whole or under way.
 #[derive(Debug, Clone)]
 pub struct Attachment {
@@ -84,6 +86,8 @@ pub struct Volume {
     pub content: Content,
     /// The processes that write to it: the database's volumes have one, even an idle one.
     pub workload: Option<Workload>,
+    /// What is really written to its loop device, when it has one.
+    pub meter: Option<DeviceMeter>,
     /// When a snapshot of it was last requested.
     pub last_snapshot_request: Option<DateTime<Utc>>,
 }
