@@ -244,7 +244,7 @@ written_gib = 20
             content.changed_since(s.content.as_ref().unwrap()).unwrap()
         };
         assert!(since(first).len() > since(second).len());
-        assert!(since(second).len() > 0);
+        assert!(!since(second).is_empty());
     }
 
     #[test]
