@@ -104,6 +104,7 @@ fn digest(volume: &str, map: &VersionMap, hasher: &mut Sha256) {
         for block in from..(from + chunk).min(map.blocks()) {
             let version = map.get(block);
             if version != 0 {
+                let block = u32::try_from(block).unwrap_or(u32::MAX);
                 buffer.extend_from_slice(&block.to_le_bytes());
                 buffer.extend_from_slice(&version.to_le_bytes());
             }

@@ -150,7 +150,8 @@ impl BlockSet {
         self.words.get(index).copied().unwrap_or(0)
     }
 
-    fn from_words(words: Vec<u64>) -> Self {
+    /// The set whose block `64 * i + b` is bit `b` of word `i`.
+    pub(super) fn from_words(words: Vec<u64>) -> Self {
         let len = words.iter().map(|w| u64::from(w.count_ones())).sum();
         Self { words, len }
     }

@@ -10,7 +10,12 @@ use super::{ContentError, WriteMark};
 /// round copies few of them and large enough that 16 TiB needs only 32 768 pointers.
 const CHUNK_BLOCKS: usize = 1024;
 
+/// Words of a block set that one chunk fills.
+const CHUNK_WORDS: usize = CHUNK_BLOCKS / 64;
+
 type Chunk = [u32; CHUNK_BLOCKS];
+
+static EMPTY: Chunk = [0; CHUNK_BLOCKS];
 
 /// Block to version (0 = never written, 1 = initial content, else the tick of the last write). Cloning is cheap.
 #[derive(Clone, Debug)]
@@ -119,34 +124,36 @@ impl VersionMap {
     /// The blocks ever written.
     #[must_use]
     pub fn written_blocks(&self) -> BlockSet {
-        let mut set = BlockSet::new();
-        for (index, chunk) in self.chunks.iter().enumerate() {
-            let versions = chunk.iter().flat_map(|c| c.iter().enumerate());
-            set.extend(
-                versions
-                    .filter(|(_, v)| **v != 0)
-                    .map(|(at, _)| number(index, at)),
-            );
+        let mut words = Vec::with_capacity(self.chunks.len() * CHUNK_WORDS);
+        for chunk in &self.chunks {
+            match chunk {
+                None => words.extend([0; CHUNK_WORDS]),
+                Some(versions) => words.extend(
+                    versions
+                        .chunks(64)
+                        .map(|versions| word(versions, |_, v| v != 0)),
+                ),
+            }
         }
-        set
+        BlockSet::from_words(words)
     }
 
     /// The blocks whose version differs, those written on one side only included.
     #[must_use]
     pub fn changed_since(&self, older: &Self) -> BlockSet {
-        let mut set = BlockSet::new();
-        for index in 0..self.chunks.len().max(older.chunks.len()) {
+        let count = self.chunks.len().max(older.chunks.len());
+        let mut words = Vec::with_capacity(count * CHUNK_WORDS);
+        for index in 0..count {
             let (new, old) = (self.chunk(index), older.chunk(index));
-            if !same_chunk(new, old) {
-                let differs = |at: &usize| version_at(new, *at) != version_at(old, *at);
-                set.extend(
-                    (0..CHUNK_BLOCKS)
-                        .filter(differs)
-                        .map(|at| number(index, at)),
-                );
+            if same_chunk(new, old) {
+                words.extend([0; CHUNK_WORDS]);
+                continue;
             }
+            let (new, old) = (new.map_or(&EMPTY, |c| &**c), old.map_or(&EMPTY, |c| &**c));
+            let pairs = new.chunks(64).zip(old.chunks(64));
+            words.extend(pairs.map(|(new, old)| word(new, |at, version| version != old[at])));
         }
-        set
+        BlockSet::from_words(words)
     }
 
     /// This content with the blocks of `delta` taken from `newer`; the mark comes along only with block 0.
@@ -217,8 +224,14 @@ fn same_chunk(a: Option<&Arc<Chunk>>, b: Option<&Arc<Chunk>>) -> bool {
     }
 }
 
-fn version_at(chunk: Option<&Arc<Chunk>>, at: usize) -> u32 {
-    chunk.map_or(0, |c| c[at])
+/// One bit for each of up to 64 versions of which `holds` is true.
+fn word(versions: &[u32], holds: impl Fn(usize, u32) -> bool) -> u64 {
+    let bit = |(at, version): (usize, &u32)| u64::from(holds(at, *version)) << at;
+    versions
+        .iter()
+        .enumerate()
+        .map(bit)
+        .fold(0, |word, bit| word | bit)
 }
 
 fn chunk_count(blocks: u64) -> usize {
