@@ -3,15 +3,22 @@
 //! It knows the scenario's two accounts and hands the lab's wire and hosts to the same code that
 //! runs against AWS. The planner gets no more of the scenario than its `[policy]` and `[measure]`.
 
+mod run;
+
+pub use run::{Rehearsed, rehearse};
+
 use chrono::TimeDelta;
 use serde::Deserialize;
 use snapmigrate_lab::{Lab, LabError, Scenario};
 use snapmigrate_models::ids::{AccountId, InvalidId};
 use snapmigrate_models::policy::{Policy, PolicyError};
 use snapmigrate_models::profile::Profile;
+use snapmigrate_models::schedule::PlanError;
 
 use crate::clock::Clock;
 use crate::cloud::{self, Cloud, CloudError, Connection, Transport};
+use crate::execute::ExecuteError;
+use crate::journal::JournalError;
 use crate::measure::{self, MeasureError, Options, ProbePolicy, Subject};
 
 /// The scenario's `[measure]` table.
@@ -54,6 +61,15 @@ pub enum RehearseError {
     /// Measuring failed.
     #[error(transparent)]
     Measuring(#[from] MeasureError),
+    /// Nothing can be planned.
+    #[error("cannot plan this migration")]
+    Planning(#[from] PlanError),
+    /// The journal refused.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The executor could not go on.
+    #[error("cannot execute the plan")]
+    Executing(#[from] ExecuteError),
 }
 
 /// The lab with both sides connected, on a paused clock.

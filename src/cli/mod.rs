@@ -12,6 +12,7 @@ mod lab;
 mod measure;
 mod plan;
 mod policy;
+mod rehearse;
 mod runbook;
 mod runtime;
 mod schema;
@@ -57,6 +58,7 @@ enum Command {
     Plan(Box<plan::Args>),
     Check(Box<check::Args>),
     Runbook(runbook::Args),
+    Rehearse(rehearse::Args),
     Status(status::Args),
     Journal(journal::Args),
     Policy(policy::Args),
@@ -73,6 +75,7 @@ impl Command {
             Self::Check(args) => check::run(&args, ui),
             Self::Status(args) => status::run(&args, ui),
             Self::Journal(args) => journal::run(&args, ui),
+            Self::Rehearse(args) => rehearse::run(&args, ui),
             Self::Runbook(args) => runbook::run(&args, ui),
             Self::Policy(args) => policy::run(&args, ui),
             Self::Schema(args) => schema::run(&args, ui),

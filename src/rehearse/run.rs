@@ -1,0 +1,108 @@
+//! One rehearsal from the first measurement to the report.
+
+use std::sync::Arc;
+
+use snapmigrate_lab::{Lab, Scenario};
+use snapmigrate_models::check::{Findings, check};
+use snapmigrate_models::decide::Goal;
+use snapmigrate_models::plan::Plan;
+use snapmigrate_models::profile::Profile;
+use snapmigrate_models::progress::Progress;
+use snapmigrate_models::report::{Report, build};
+use snapmigrate_models::schedule::make_plan;
+use snapmigrate_models::step::{VolumeDelta, VolumePair};
+
+use super::{RehearseError, Stage};
+use crate::execute::{Audited, Comparison, Control, Ended, Run, Sides, execute};
+use crate::journal::{Entry, Journal};
+use crate::quiesce::channel::{Channel, Simulated};
+
+/// What a rehearsal produced, stage by stage.
+#[derive(Debug)]
+pub struct Rehearsed {
+    /// What was measured.
+    pub profile: Profile,
+    /// What was planned.
+    pub plan: Plan,
+    /// What the check found.
+    pub findings: Findings,
+    /// How the execution ended; absent when the check refused the plan.
+    pub ended: Option<Ended>,
+    /// Predicted against actual.
+    pub report: Report,
+}
+
+/// Told each entry after it is durable.
+pub type Watcher<'a> = &'a mut dyn FnMut(&Entry, &Progress);
+
+/// Measures, plans, checks, cuts over and verifies on the scenario's lab. `journal` makes the
+/// journal of the plan. Must be called inside a runtime with paused time.
+///
+/// # Errors
+/// [`RehearseError`] when it cannot run to a report.
+pub async fn rehearse(
+    scenario: &Scenario,
+    seed: u64,
+    journal: impl FnOnce(&Plan) -> Result<Journal, crate::journal::JournalError>,
+    watcher: Watcher<'_>,
+) -> Result<Rehearsed, RehearseError> {
+    let stage = Stage::set(scenario, seed).await?;
+    let profile = stage.measure(scenario).await?;
+    let now = stage.clock.now();
+    let plan = make_plan(&profile, &stage.policy, now, seed)?;
+    let findings = check(&plan, &profile.inventory, now);
+    let mut journal = journal(&plan)?;
+    let ended = if findings.refused() {
+        None
+    } else {
+        Some(cut_over(stage, scenario, &mut journal, watcher).await?)
+    };
+    let report = build(&plan, journal.progress());
+    Ok(Rehearsed { profile, plan, findings, ended, report })
+}
+
+async fn cut_over(
+    stage: Stage,
+    scenario: &Scenario,
+    journal: &mut Journal,
+    watcher: Watcher<'_>,
+) -> Result<Ended, RehearseError> {
+    let sides = Sides {
+        source: stage.source,
+        target: stage.target,
+        source_host: Some(host(&stage.lab, &scenario.source.instance)),
+        target_host: Some(host(&stage.lab, &scenario.target.instance)),
+        comparison: audit(&stage.lab),
+    };
+    let run = Run {
+        clock: stage.clock,
+        goal: Goal { cutover: true },
+        control: Control::none(),
+        watcher,
+    };
+    Ok(execute(&sides, journal, run).await?)
+}
+
+fn host(lab: &Lab, instance: &str) -> Channel {
+    let (lab, instance) = (lab.clone(), instance.to_owned());
+    let simulated: Simulated = Arc::new(move |request| {
+        let (lab, instance) = (lab.clone(), instance.clone());
+        Box::pin(async move { lab.host(&instance, request).await })
+    });
+    Channel::in_process(simulated)
+}
+
+/// Traced volumes hold no bytes: the lab compares the writer's log with what the target holds.
+fn audit(lab: &Lab) -> Comparison {
+    let lab = lab.clone();
+    Comparison::Audit(Box::new(move |pairs: &[VolumePair], _: &[VolumeDelta]| {
+        let pairs: Vec<(String, String)> =
+            pairs.iter().map(|pair| (pair.source.to_string(), pair.target.to_string())).collect();
+        let audit = lab.audit(&pairs).map_err(|error| error.to_string())?;
+        Ok(Audited {
+            blocks_compared: audit.blocks_compared,
+            mismatches: audit.mismatches,
+            digest: audit.digest,
+        })
+    }))
+}
