@@ -13,6 +13,7 @@
 pub mod cli;
 pub mod clock;
 pub mod cloud;
+pub mod execute;
 pub mod iam;
 pub mod journal;
 pub mod measure;

@@ -151,6 +151,15 @@ fn policy_table(scenario: &Scenario) -> toml::Table {
     let mut table = scenario.policy.clone();
     let name = toml::Value::String(scenario.name.clone());
     table.entry("name").or_insert(name);
+    // The lab's hosts are simulated in process: the channel names are for the plan's reader.
+    table.entry("database").or_insert_with(|| {
+        toml::toml! {
+            engine = "postgres"
+            source_host = "lab"
+            target_host = "lab"
+        }
+        .into()
+    });
     let target = table
         .entry("target")
         .or_insert_with(|| toml::Table::new().into());
