@@ -40,7 +40,10 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     let scenario = Scenario::load(&args.scenario)
         .map_err(|error| CliError::usage("cannot use the scenario").caused_by(error))?;
     if let Some(path) = args.journal.as_ref().filter(|path| path.exists()) {
-        let message = format!("{} exists: a rehearsal begins its own journal", path.display());
+        let message = format!(
+            "{} exists: a rehearsal begins its own journal",
+            path.display()
+        );
         return Err(CliError::usage(message));
     }
     let seed = args.seed.unwrap_or(scenario.seed);
@@ -77,7 +80,10 @@ fn show(rehearsed: &Rehearsed, ui: &Ui) -> Result<Exit, CliError> {
 }
 
 fn exit(outcome: RunOutcome, report: &snapmigrate_models::report::Report) -> Exit {
-    let differs = report.verification.as_ref().is_some_and(|found| found.mismatches > 0);
+    let differs = report
+        .verification
+        .as_ref()
+        .is_some_and(|found| found.mismatches > 0);
     match outcome {
         RunOutcome::CutOver | RunOutcome::Copied if !differs => Exit::Done,
         RunOutcome::Aborted | RunOutcome::Reverted => Exit::Stopped,

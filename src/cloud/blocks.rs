@@ -131,7 +131,11 @@ impl Cloud {
         const CALL: &str = "ListSnapshotBlocks";
         let subject = snapshot.as_str();
         let request = self.ebs.list_snapshot_blocks().max_results(PAGE_BLOCKS);
-        let page = request.snapshot_id(subject).set_next_token(continued).send().await;
+        let page = request
+            .snapshot_id(subject)
+            .set_next_token(continued)
+            .send()
+            .await;
         let page = page.map_err(|error| classify(CALL, subject, &error))?;
         let mut last = None;
         let mut found = Vec::new();

@@ -58,7 +58,13 @@ pub async fn rehearse(
         Some(cut_over(stage, scenario, &mut journal, watcher).await?)
     };
     let report = build(&plan, journal.progress());
-    Ok(Rehearsed { profile, plan, findings, ended, report })
+    Ok(Rehearsed {
+        profile,
+        plan,
+        findings,
+        ended,
+        report,
+    })
 }
 
 async fn cut_over(
@@ -96,8 +102,10 @@ fn host(lab: &Lab, instance: &str) -> Channel {
 fn audit(lab: &Lab) -> Comparison {
     let lab = lab.clone();
     Comparison::Audit(Box::new(move |pairs: &[VolumePair], _: &[VolumeDelta]| {
-        let pairs: Vec<(String, String)> =
-            pairs.iter().map(|pair| (pair.source.to_string(), pair.target.to_string())).collect();
+        let pairs: Vec<(String, String)> = pairs
+            .iter()
+            .map(|pair| (pair.source.to_string(), pair.target.to_string()))
+            .collect();
         let audit = lab.audit(&pairs).map_err(|error| error.to_string())?;
         Ok(Audited {
             blocks_compared: audit.blocks_compared,
