@@ -1,1 +1,503 @@
-//! Placeholder until the test lands.
+//! The helper with a real PostgreSQL on real file systems: a whole cutover by hand, and everything it does by itself.
+
+mod common;
+
+use common::disks::Disks;
+use common::helper::Helper;
+use common::load::{Load, missing};
+use common::postgres::Cluster;
+use common::{require_machine, text, try_run};
+use snapmigrate::quiesce::channel::{Channel, HostError};
+use snapmigrate::quiesce::protocol::*;
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const DATA: &str = "vol-0aaaaaaaaaaaaaaa1";
+const WAL: &str = "vol-0aaaaaaaaaaaaaaa2";
+const COPY_OF_DATA: &str = "vol-0bbbbbbbbbbbbbbb1";
+const COPY_OF_WAL: &str = "vol-0bbbbbbbbbbbbbbb2";
+
+/// A source host with data and log on two volumes. Fields drop in this order: helper, server, disks.
+struct Source {
+    helper: Helper,
+    cluster: Cluster,
+    mounts: Vec<PathBuf>,
+    disks: Disks,
+}
+
+fn source() -> Source {
+    require_machine();
+    let mut disks = Disks::new(8);
+    let mounts = vec![disks.root.join("pg"), disks.root.join("wal")];
+    for (volume, mountpoint) in [DATA, WAL].into_iter().zip(&mounts) {
+        let device = disks.create_ext4(volume, 1024);
+        disks.mount(&device, mountpoint);
+    }
+    let cluster = Cluster::start(
+        &mounts[0].join("data"),
+        Some(&mounts[1].join("wal")),
+        &disks.root.join("sockets"),
+    );
+    let helper = Helper::source(&disks.root.join("source-host"), &cluster);
+    Source {
+        helper,
+        cluster,
+        mounts,
+        disks,
+    }
+}
+
+fn code<T: std::fmt::Debug>(outcome: Result<T, HostError>) -> ErrorCode {
+    match outcome.expect_err("the host refuses") {
+        HostError::Refused { code, state, .. } => {
+            assert!(
+                state.contains("epoch"),
+                "a refusal says what state the host is in: {state}"
+            );
+            code
+        }
+        lost => panic!("{lost}"),
+    }
+}
+
+fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < limit, "not within {limit:?}: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+    begun.elapsed()
+}
+
+fn fence(epoch: u64, lease_seconds: f64) -> Fence {
+    Fence {
+        epoch,
+        lease_seconds,
+    }
+}
+
+/// Whether a write to the file system ends within half a second. The writer is left to end by itself after the thaw.
+fn writable(mountpoint: &std::path::Path) -> bool {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let probe = mountpoint.join("probe");
+    thread::spawn(move || sender.send(fs::write(probe, "x").is_ok()));
+    receiver
+        .recv_timeout(Duration::from_millis(500))
+        .unwrap_or(false)
+}
+
+#[test]
+fn a_whole_cutover_loses_no_commit_and_leaves_one_writer() {
+    let mut source = source();
+    let load = Load::start(&source.cluster.connection(), 3);
+    until("the load commits", Duration::from_secs(20), || {
+        load.count() > 200
+    });
+
+    let hello = source.helper.call(Hello {});
+    assert_eq!(hello.protocol, PROTOCOL);
+    let inspection = source.helper.call(Inspect {});
+    let volumes: Vec<_> = inspection
+        .mounts
+        .iter()
+        .map(|mount| mount.volume.clone().expect("a volume"))
+        .collect();
+    assert_eq!(volumes, [DATA, WAL]);
+    let refusals: Vec<_> = inspection
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Refuse)
+        .collect();
+    assert!(refusals.is_empty(), "{refusals:?}");
+    assert!(!inspection.in_recovery && inspection.timeline == 1);
+
+    source.helper.call(Checkpoint {});
+    let fenced = source.helper.call(fence(1, 120.0));
+    assert_eq!(fenced.system_identifier, inspection.system_identifier);
+    assert_eq!(
+        source.helper.call(fence(1, 120.0)),
+        fenced,
+        "fencing again answers the same"
+    );
+    assert!(!source.cluster.serves());
+    let pg_ctl = text(&common::postgres::bin_directory().join("pg_ctl"));
+    let start = [
+        "setpriv",
+        "--reuid=postgres",
+        "--regid=postgres",
+        "--init-groups",
+        &pg_ctl,
+        "start",
+        "-w",
+        "-D",
+    ];
+    let log = text(&source.disks.root.join("sockets/stubborn.log"));
+    let stubborn = try_run(&[&start[..], &[&text(&source.cluster.data), "-l", &log]].concat());
+    assert!(
+        !stubborn.status.success(),
+        "the fence holds against a supervisor"
+    );
+    assert!(
+        fs::read_to_string(&log)
+            .expect("it wrote a log")
+            .contains("snapmigrate_fence")
+    );
+
+    let frozen = source.helper.call(Freeze {
+        epoch: 1,
+        limit_seconds: 20.0,
+    });
+    assert!(source.helper.call(Status {}).frozen);
+    assert_eq!(
+        code(source.helper.ask(Commit { epoch: 1 })),
+        ErrorCode::Refused,
+        "no commit while frozen"
+    );
+    source.disks.clone_volume(DATA, COPY_OF_DATA);
+    source.disks.clone_volume(WAL, COPY_OF_WAL);
+    let thawed = source.helper.call(Thaw {
+        freeze_id: frozen.freeze_id,
+    });
+    assert!(thawed.unbroken && thawed.frozen_seconds < 20.0);
+    assert!(
+        source
+            .helper
+            .call(Renew {
+                epoch: 1,
+                lease_seconds: 120.0
+            })
+            .lease_remaining_seconds
+            > 100.0
+    );
+
+    for volume in [COPY_OF_DATA, COPY_OF_WAL] {
+        let image = source.disks.image(volume);
+        source.disks.attach(&image);
+    }
+    let target = Helper::elsewhere(
+        &source.disks.root.join("target-host"),
+        &source.cluster,
+        source.mounts.clone(),
+    );
+    assert_eq!(target.call(Status {}).database, DatabaseState::Absent);
+    let mounts = [COPY_OF_DATA, COPY_OF_WAL].into_iter().zip(&source.mounts);
+    let mounts: Vec<_> = mounts
+        .map(|(volume, at)| MountRequest {
+            volume: volume.to_owned(),
+            mountpoint: text(at),
+        })
+        .collect();
+    let (system_identifier, lsn) = (fenced.system_identifier.clone(), fenced.lsn.clone());
+    let bring_up = BringUp {
+        mounts,
+        system_identifier: system_identifier.clone(),
+        lsn: lsn.clone(),
+        timeline: fenced.timeline,
+    };
+    let up = target.call(bring_up.clone());
+    assert_eq!(
+        (&up.system_identifier, up.timeline),
+        (&fenced.system_identifier, fenced.timeline)
+    );
+    assert!(
+        !source.cluster.serves(),
+        "the isolated standby is not reachable"
+    );
+    let take_down = target.call(TakeDown {});
+    assert!(take_down.stopped && take_down.unmounted.len() == 2);
+    target.call(bring_up);
+
+    let prove = |lsn: &str| Prove {
+        system_identifier: system_identifier.clone(),
+        lsn: lsn.to_owned(),
+    };
+    assert!(target.call(prove(&lsn)).in_recovery);
+    let other = Prove {
+        system_identifier: "1".to_owned(),
+        lsn: lsn.clone(),
+    };
+    assert_eq!(code(target.ask(other)), ErrorCode::NotProved);
+
+    let committed = source.helper.call(Commit { epoch: 1 });
+    let activated = target.call(Activate { epoch: 1 });
+    assert_eq!(
+        target.call(Activate { epoch: 1 }),
+        activated,
+        "activating again answers the same"
+    );
+    assert_eq!(activated.timeline, 2);
+    assert!(
+        fenced.last_source_write <= fenced.fenced_at && fenced.fenced_at <= committed.committed_at
+    );
+    assert!(
+        committed.committed_at <= activated.activated_at
+            && activated.activated_at <= activated.first_target_write
+    );
+
+    let before = load.count();
+    until(
+        "the clients commit on the target",
+        Duration::from_secs(20),
+        || load.count() > before + 50,
+    );
+    let acknowledged = load.finish();
+    assert_eq!(
+        missing(&source.cluster.connection(), &acknowledged),
+        Vec::<i64>::new(),
+        "of {}",
+        acknowledged.len()
+    );
+    assert_eq!(source.cluster.query("SELECT pg_is_in_recovery()"), "f");
+    assert_eq!(
+        source
+            .cluster
+            .query("SELECT system_identifier FROM pg_control_system()"),
+        system_identifier
+    );
+    let window = acknowledged
+        .iter()
+        .filter(|commit| commit.at > fenced.fenced_at && commit.at < activated.activated_at);
+    assert_eq!(
+        window.count(),
+        0,
+        "a commit was accepted between the fence and the activation"
+    );
+
+    assert_eq!(
+        code(source.helper.ask(Unfence { epoch: 1 })),
+        ErrorCode::Committed
+    );
+    assert_eq!(code(target.ask(TakeDown {})), ErrorCode::Refused);
+    let status = source.helper.call(Status {});
+    assert_eq!(
+        (status.fence, status.database),
+        (FenceState::Permanent, DatabaseState::Stopped)
+    );
+    source.helper.kill();
+    source.helper.restart();
+    assert_eq!(
+        source.helper.call(Status {}).fence,
+        FenceState::Permanent,
+        "for good, whatever becomes of the helper"
+    );
+}
+
+#[test]
+fn an_executor_that_vanishes_leaves_a_serving_source() {
+    let source = source();
+    let load = Load::start(&source.cluster.connection(), 2);
+    until("the load commits", Duration::from_secs(20), || {
+        load.count() > 50
+    });
+    let begun = Instant::now();
+    source.helper.call(fence(1, 6.0));
+    assert!(!source.cluster.serves());
+    let before = load.count();
+    until(
+        "the lease's end lets the database serve",
+        Duration::from_secs(20),
+        || source.cluster.serves(),
+    );
+    assert!(
+        begun.elapsed() >= Duration::from_secs(6),
+        "it held for the whole lease"
+    );
+    until("the clients go on", Duration::from_secs(20), || {
+        load.count() > before + 20
+    });
+    assert_eq!(
+        code(source.helper.ask(Commit { epoch: 1 })),
+        ErrorCode::LeaseEnded
+    );
+    assert_eq!(
+        missing(&source.cluster.connection(), &load.finish()),
+        Vec::<i64>::new()
+    );
+
+    source.helper.call(fence(5, 60.0));
+    for refused in [
+        source.helper.ask(Commit { epoch: 4 }).err(),
+        source.helper.ask(Unfence { epoch: 4 }).err(),
+    ] {
+        assert_eq!(
+            refused.expect("refused").code(),
+            Some(ErrorCode::StaleEpoch)
+        );
+    }
+    source.helper.call(Unfence { epoch: 5 });
+    assert!(
+        source.cluster.serves(),
+        "unfencing answers once the database serves"
+    );
+    let configuration =
+        fs::read_to_string(source.cluster.data.join("postgresql.auto.conf")).expect("it is there");
+    assert!(
+        !configuration.contains("snapmigrate"),
+        "nothing is left of the fence"
+    );
+}
+
+#[test]
+fn a_freeze_thaws_by_itself_at_its_limit() {
+    let source = source();
+    assert_eq!(
+        code(source.helper.ask(Freeze {
+            epoch: 1,
+            limit_seconds: 1.0
+        })),
+        ErrorCode::NotFenced
+    );
+    source.helper.call(fence(1, 60.0));
+    let frozen = source.helper.call(Freeze {
+        epoch: 1,
+        limit_seconds: 2.0,
+    });
+    let begun = Instant::now();
+    assert!(
+        !source.mounts.iter().any(|mountpoint| writable(mountpoint)),
+        "frozen"
+    );
+    until("it thaws", Duration::from_secs(5), || {
+        source.mounts.iter().all(|mountpoint| writable(mountpoint))
+    });
+    assert!(begun.elapsed() < Duration::from_secs(4));
+    let thawed = source.helper.call(Thaw {
+        freeze_id: frozen.freeze_id,
+    });
+    assert!(!thawed.unbroken, "the executor learns that it did not hold");
+    assert!(
+        (1.9..3.0).contains(&thawed.frozen_seconds),
+        "{}",
+        thawed.frozen_seconds
+    );
+    source.helper.call(Unfence { epoch: 1 });
+    assert!(source.cluster.serves());
+}
+
+#[test]
+fn a_killed_helper_thaws_first_and_keeps_the_lease_and_a_reboot_voids_it() {
+    let mut source = source();
+    source.helper.call(fence(1, 60.0));
+    let frozen = source.helper.call(Freeze {
+        epoch: 1,
+        limit_seconds: 50.0,
+    });
+    source.helper.kill();
+    assert!(!writable(&source.mounts[0]), "nobody is there to thaw");
+    source.helper.restart();
+    assert!(
+        source.mounts.iter().all(|mountpoint| writable(mountpoint)),
+        "thawed before it listens"
+    );
+    assert_eq!(
+        code(source.helper.ask(Thaw {
+            freeze_id: frozen.freeze_id
+        })),
+        ErrorCode::FreezeBroken
+    );
+    let status = source.helper.call(Status {});
+    assert_eq!(
+        (status.fence, status.frozen, status.database),
+        (FenceState::Leased, false, DatabaseState::Stopped)
+    );
+    source.helper.call(Renew {
+        epoch: 1,
+        lease_seconds: 60.0,
+    });
+
+    source.helper.kill();
+    let record = source.disks.root.join("source-host/state/fence.json");
+    let text = fs::read_to_string(&record).expect("the record is there");
+    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("the kernel tells");
+    fs::write(&record, text.replace(boot_id.trim(), "an-earlier-boot"))
+        .expect("the record can be written");
+    source.helper.restart();
+    until(
+        "a new boot releases the database",
+        Duration::from_secs(20),
+        || source.cluster.serves(),
+    );
+    assert_eq!(
+        code(source.helper.ask(Commit { epoch: 1 })),
+        ErrorCode::StaleEpoch
+    );
+}
+
+#[test]
+fn a_relay_carries_the_protocol_and_bad_requests_are_answered() {
+    use std::io::{BufRead, BufReader, Write};
+    let source = source();
+    let relay = [
+        env!("CARGO_BIN_EXE_snapmigrate-host"),
+        "relay",
+        "--socket",
+        &text(&source.helper.socket),
+    ];
+    let channel = Channel::exec(relay.map(str::to_owned).to_vec());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime can be made");
+    for _ in 0..3 {
+        let status = runtime
+            .block_on(channel.call(Status {}))
+            .expect("an answer");
+        assert_eq!(
+            (status.database, status.epoch),
+            (DatabaseState::Running, None)
+        );
+    }
+    let nobody = Channel::exec(vec![
+        "sh".into(),
+        "-c".into(),
+        "echo no route >&2; exit 255".into(),
+    ]);
+    let lost = runtime
+        .block_on(nobody.call(Hello {}))
+        .expect_err("nobody answers");
+    assert!(
+        lost.code().is_none() && lost.to_string().contains("no route"),
+        "{lost}"
+    );
+
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &fs::metadata(&source.helper.socket)
+            .expect("it is there")
+            .permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600, "owner only");
+    let mut raw =
+        std::os::unix::net::UnixStream::connect(&source.helper.socket).expect("it listens");
+    let mut answers = BufReader::new(raw.try_clone().expect("a second handle")).lines();
+    for (request, code) in [
+        ("nonsense", "bad_request"),
+        (r#"{"id":1,"protocol":9,"op":"hello"}"#, "unknown_protocol"),
+        (
+            r#"{"id":1,"protocol":1,"op":"fence","epoch":1,"lease_seconds":-5}"#,
+            "bad_request",
+        ),
+        (
+            r#"{"id":1,"protocol":1,"op":"fence","epoch":1,"lease_seconds":1e999}"#,
+            "bad_request",
+        ),
+        (
+            r#"{"id":1,"protocol":1,"op":"freeze","epoch":1,"limit_seconds":86400}"#,
+            "bad_request",
+        ),
+        (r#"{"id":1,"protocol":1,"op":"take_down"}"#, "refused"),
+        (
+            r#"{"id":1,"protocol":1,"op":"activate","epoch":1}"#,
+            "refused",
+        ),
+    ] {
+        writeln!(raw, "{request}").expect("it can be sent");
+        let answer = answers.next().expect("an answer").expect("it can be read");
+        assert!(
+            answer.contains(&format!("\"code\":\"{code}\"")),
+            "{request}: {answer}"
+        );
+    }
+    assert!(source.cluster.serves(), "none of it touched the database");
+}

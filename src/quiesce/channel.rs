@@ -6,13 +6,12 @@
 use super::protocol::{self, ErrorCode, MAX_LINE_BYTES, Op, Operation, Refusal};
 use serde_json::Value;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{
     AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
@@ -20,6 +19,9 @@ use tokio::io::{
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
+
+/// How long a kept connection is looked at before it is used again: far below what a call costs.
+const IDLE_LOOK: Duration = Duration::from_millis(1);
 
 /// A host simulated in this process: request to answer, both in wire form.
 pub type Simulated =
@@ -277,10 +279,12 @@ impl Connection {
         })
     }
 
-    /// Whether the connection can be used again: not when the host has closed it or speaks unasked.
+    /// Whether the connection can be used again: not when the host has closed it or speaks unasked. The moment of
+    /// waiting lets the runtime notice what happened since the last call.
     async fn is_idle(&mut self) -> bool {
-        poll_fn(|context| Poll::Ready(self.reader.as_mut().poll_fill_buf(context).is_pending()))
+        tokio::time::timeout(IDLE_LOOK, self.reader.fill_buf())
             .await
+            .is_err()
     }
 
     async fn roundtrip(&mut self, request: Value, sent: &mut bool) -> Result<Value, String> {

@@ -1,0 +1,141 @@
+//! A running `snapmigrate-host`, on this host's mounts or in a mount namespace of its own.
+
+use super::postgres::{Cluster, bin_directory};
+use super::text;
+use snapmigrate::quiesce::channel::{Channel, HostError};
+use snapmigrate::quiesce::protocol::Operation;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+
+/// A helper and a channel to it; killed on drop.
+pub struct Helper {
+    /// Its socket.
+    pub socket: PathBuf,
+    config: PathBuf,
+    unmounted: Vec<PathBuf>,
+    namespace: bool,
+    child: Child,
+    channel: Channel,
+    runtime: Runtime,
+}
+
+impl Helper {
+    /// A helper for `cluster` with its state below `directory`.
+    pub fn source(directory: &Path, cluster: &Cluster) -> Self {
+        Self::start(directory, cluster, false, Vec::new())
+    }
+
+    /// Another host: a mount namespace in which `unmounted`, the source's mounts, are not there.
+    pub fn elsewhere(directory: &Path, cluster: &Cluster, unmounted: Vec<PathBuf>) -> Self {
+        Self::start(directory, cluster, true, unmounted)
+    }
+
+    fn start(
+        directory: &Path,
+        cluster: &Cluster,
+        namespace: bool,
+        unmounted: Vec<PathBuf>,
+    ) -> Self {
+        fs::create_dir_all(directory).expect("a directory can be made");
+        let config = directory.join("host.toml");
+        let (state, bin) = (directory.join("state"), bin_directory());
+        let settings = format!(
+            "[database]\nengine = \"postgres\"\nbin_directory = {bin:?}\ndata_directory = {:?}\nport = {}\n\
+             socket_directory = {:?}\nstart_seconds = 60\nstop_seconds = 60\n[state]\ndirectory = {state:?}\n",
+            cluster.data, cluster.port, cluster.sockets
+        );
+        fs::write(&config, settings).expect("the configuration can be written");
+        let socket = directory.join("host.sock");
+        let child = spawn(&config, &socket, namespace, &unmounted);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime can be made");
+        Self {
+            channel: Channel::unix(&socket),
+            socket,
+            config,
+            unmounted,
+            namespace,
+            child,
+            runtime,
+        }
+    }
+
+    /// Asks; any refusal fails the test.
+    pub fn call<O: Operation>(&self, operation: O) -> O::Reply {
+        self.ask(operation)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Asks.
+    pub fn ask<O: Operation>(&self, operation: O) -> Result<O::Reply, HostError> {
+        self.runtime.block_on(self.channel.call(operation))
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the helper can be killed");
+        self.child.wait().expect("the helper can be waited for");
+    }
+
+    /// Starts it again after a kill, as its supervisor would.
+    pub fn restart(&mut self) {
+        self.child = spawn(&self.config, &self.socket, self.namespace, &self.unmounted);
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        // First a chance to thaw.
+        if let Some(pid) =
+            rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(0))
+        {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        thread::sleep(Duration::from_millis(200));
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(config: &Path, socket: &Path, namespace: bool, unmounted: &[PathBuf]) -> Child {
+    let serve = format!(
+        "exec {} serve --config {} --socket {}",
+        env!("CARGO_BIN_EXE_snapmigrate-host"),
+        text(config),
+        text(socket)
+    );
+    let unmount: String = unmounted
+        .iter()
+        .rev()
+        .map(|mountpoint| format!("umount {} && ", text(mountpoint)))
+        .collect();
+    let script = format!("{unmount}{serve}");
+    let mut argv = if namespace {
+        vec!["unshare", "--mount"]
+    } else {
+        Vec::new()
+    };
+    argv.extend(["sh", "-c", &script]);
+    let mut command = Command::new(argv[0]);
+    let mut child = command
+        .args(&argv[1..])
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the helper can be started");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while std::os::unix::net::UnixStream::connect(socket).is_err() {
+        assert!(
+            child.try_wait().expect("it can be looked at").is_none(),
+            "the helper ended at once"
+        );
+        assert!(Instant::now() < deadline, "the helper does not listen");
+        thread::sleep(Duration::from_millis(20));
+    }
+    child
+}
