@@ -4,6 +4,9 @@
 //! kept alive. When `stop` resolves no more connections are taken, requests under way are answered, idle connections
 //! are closed.
 
+#[cfg(test)]
+mod tests;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;

@@ -1,4 +1,4 @@
-//! What the wire itself remembers: how often each action was called, and the key of its tokens.
+//! What the wire itself remembers: how often each action was called, the key of its tokens, and checksums of blocks.
 //!
 //! Must not know what any action does.
 
@@ -10,11 +10,24 @@ use super::token::Sealer;
 /// How often each action was called, by service and action.
 pub type Calls = BTreeMap<(String, String), u64>;
 
+/// Most block checksums kept (about 300 MiB); beyond it they are computed afresh.
+const DIGESTS_MAX: usize = 4_000_000;
+
+/// SHA-256 digests of a completed snapshot's blocks, which never change, by block index.
+type Digests = BTreeMap<u64, [u8; 32]>;
+
+#[derive(Debug, Default)]
+struct Kept {
+    by_snapshot: BTreeMap<String, Digests>,
+    count: usize,
+}
+
 /// The wire's own state; one per lab.
 #[derive(Debug)]
 pub struct Memory {
     sealer: Sealer,
     calls: Mutex<Counted>,
+    digests: Mutex<Kept>,
 }
 
 #[derive(Debug, Default)]
@@ -29,6 +42,7 @@ impl Memory {
         Memory {
             sealer: Sealer::new(seed),
             calls: Mutex::default(),
+            digests: Mutex::default(),
         }
     }
 
@@ -55,5 +69,32 @@ impl Memory {
             .or_insert(0) += 1;
         counted.total += 1;
         format!("00000000-0000-4000-8000-{:012x}", counted.total)
+    }
+    /// The digest of a completed snapshot's block, computed on its first use.
+    pub(super) fn digest(
+        &self,
+        snapshot: &str,
+        block: u64,
+        compute: impl FnOnce() -> [u8; 32],
+    ) -> [u8; 32] {
+        let kept = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(digest) = kept
+            .by_snapshot
+            .get(snapshot)
+            .and_then(|known| known.get(&block))
+        {
+            return *digest;
+        }
+        drop(kept);
+        let digest = compute();
+        let mut kept = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.count < DIGESTS_MAX {
+            kept.by_snapshot
+                .entry(snapshot.to_owned())
+                .or_default()
+                .insert(block, digest);
+            kept.count += 1;
+        }
+        digest
     }
 }

@@ -336,7 +336,7 @@ impl World {
         source: &Snapshot,
         minutes: u32,
     ) -> Result<(), ApiError> {
-        if minutes % 15 != 0 || !(15..=2880).contains(&minutes) {
+        if !minutes.is_multiple_of(15) || !(15..=2880).contains(&minutes) {
             let message = "CompletionDurationMinutes must be a multiple of 15 between 15 and 2880.";
             return Err(invalid(message));
         }

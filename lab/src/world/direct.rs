@@ -18,7 +18,7 @@ use super::{Snapshot, World, content_failed};
 #[derive(Debug, Default)]
 pub(super) struct Comparisons {
     written: BTreeMap<String, Arc<BlockSet>>,
-    changed: BTreeMap<(String, String), Arc<BlockSet>>,
+    changed: BTreeMap<(String, String), ChangedBlocks>,
 }
 
 /// The difference of two snapshots. A changed block that is not in `first` is new in the second one;
@@ -31,6 +31,8 @@ pub struct ChangedBlocks {
     pub first: Arc<BlockSet>,
     /// All blocks of the second snapshot.
     pub second: Arc<BlockSet>,
+    /// All blocks of either: what a listing has to scan.
+    pub scanned: Arc<BlockSet>,
 }
 
 impl World {
@@ -83,11 +85,7 @@ impl World {
                 message,
             ));
         }
-        Ok(ChangedBlocks {
-            changed: self.difference(first, second)?,
-            first: self.written_blocks_of(first)?,
-            second: self.written_blocks_of(second)?,
-        })
+        self.difference(first, second)
     }
 
     /// The 524 288 bytes of a snapshot's block.
@@ -149,16 +147,25 @@ impl World {
         Ok(blocks)
     }
 
-    fn difference(&mut self, first: &str, second: &str) -> Result<Arc<BlockSet>, ApiError> {
+    fn difference(&mut self, first: &str, second: &str) -> Result<ChangedBlocks, ApiError> {
         let key = (first.to_owned(), second.to_owned());
         if let Some(known) = self.comparisons.changed.get(&key) {
             return Ok(known.clone());
         }
-        let (one, other) = (
-            content_of(&self.snapshots[first])?,
-            content_of(&self.snapshots[second])?,
+        let one = content_of(&self.snapshots[first])?;
+        let other = content_of(&self.snapshots[second])?;
+        let changed = Arc::new(other.changed_since(one).map_err(content_failed)?);
+        let (first, second) = (
+            self.written_blocks_of(first)?,
+            self.written_blocks_of(second)?,
         );
-        let blocks = Arc::new(other.changed_since(one).map_err(content_failed)?);
+        let scanned = Arc::new(first.union(&second));
+        let blocks = ChangedBlocks {
+            changed,
+            first,
+            second,
+            scanned,
+        };
         self.comparisons.changed.insert(key, blocks.clone());
         Ok(blocks)
     }

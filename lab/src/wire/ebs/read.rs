@@ -125,7 +125,7 @@ pub(super) fn list_changed_blocks(call: &Call, second: &str) -> Result<Response<
         page_token,
         paging: &paging,
     };
-    let page = listing.page(&blocks.first.union(&blocks.second), &blocks.changed)?;
+    let page = listing.page(&blocks.scanned, &blocks.changed)?;
     let mut body = String::with_capacity(page.blocks.len() * 150 + 200);
     body.push_str("{\"ChangedBlocks\":[");
     for (n, block) in page.blocks.iter().enumerate() {
@@ -178,7 +178,8 @@ pub(super) fn get_snapshot_block(
         }
         world.read_snapshot_block(call.caller, id, block)
     })?;
-    let checksum = checksum::text(&checksum::of(&data));
+    let digest = call.lab.wire().digest(id, block, || checksum::of(&data));
+    let checksum = checksum::text(&digest);
     let mut response = respond(200, "application/octet-stream", data);
     set_header(&mut response, "x-amz-data-length", "524288");
     set_header(&mut response, "x-amz-checksum", &checksum);
