@@ -90,6 +90,9 @@ fn missing_files_are_named() {
         vec!["policy", missing],
         vec!["status", missing],
         vec!["journal", "export", missing],
+        vec!["execute", missing],
+        vec!["cutover", missing],
+        vec!["revert", missing],
     ] {
         let mut arguments = arguments;
         if arguments[0] == "plan" {
@@ -194,7 +197,7 @@ fn an_edited_plan_is_refused() {
     let edited = text("plan.json").replacen("\"max_rounds\": 12", "\"max_rounds\": 13", 1);
     assert_ne!(edited, text("plan.json"), "the edit must hit something");
     let plan = written("edited", "plan.json", &edited);
-    for command in ["check", "runbook", "policy"] {
+    for command in ["check", "runbook", "policy", "execute"] {
         assert_refused(
             &[command, &plan],
             3,
@@ -243,7 +246,7 @@ fn a_profile_and_a_policy_make_the_same_plan_twice() {
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
-    let commands: [&[&str]; 10] = [
+    let commands: [&[&str]; 13] = [
         &["measure"],
         &["plan"],
         &["check"],
@@ -254,6 +257,9 @@ fn every_command_explains_itself_with_an_example() {
         &["policy"],
         &["schema"],
         &["lab", "serve"],
+        &["execute"],
+        &["abort"],
+        &["finalize"],
     ];
     for command in commands {
         let mut arguments = command.to_vec();

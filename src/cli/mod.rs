@@ -3,9 +3,12 @@
 //! This module alone prints, picks exit codes and reads user files. It must not decide anything
 //! about a migration: that is `models`.
 
+mod channel;
 mod check;
 mod connection;
+mod control;
 mod error;
+mod execute;
 mod files;
 mod journal;
 mod lab;
@@ -25,6 +28,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use snapmigrate_models::step::Verb;
 
 pub use connection::ConnectionArgs;
 pub use error::{CliError, Exit, Kind};
@@ -61,6 +65,17 @@ enum Command {
     Rehearse(rehearse::Args),
     Status(status::Args),
     Journal(journal::Args),
+    Execute(Box<execute::Args>),
+    /// Hold the cutover; rounds go on.
+    Postpone(control::Args),
+    /// Cut over as soon as the bounds allow, without waiting for the window.
+    Cutover(control::Args),
+    /// Stop, and leave the source serving.
+    Abort(control::Args),
+    /// Go back to the source after the cutover (not built yet: names the way by hand).
+    Revert(control::Args),
+    /// Declare the migration final, after a comparison without a mismatch.
+    Finalize(control::Args),
     Policy(policy::Args),
     Schema(schema::Args),
     Verify(Box<verify::Args>),
@@ -78,6 +93,12 @@ impl Command {
             Self::Rehearse(args) => rehearse::run(&args, ui),
             Self::Runbook(args) => runbook::run(&args, ui),
             Self::Policy(args) => policy::run(&args, ui),
+            Self::Execute(args) => execute::run(&args, ui),
+            Self::Postpone(args) => control::run(&args, Verb::Postpone, ui),
+            Self::Cutover(args) => control::run(&args, Verb::Cutover, ui),
+            Self::Abort(args) => control::run(&args, Verb::Abort, ui),
+            Self::Revert(args) => control::revert(&args),
+            Self::Finalize(args) => control::run(&args, Verb::Finalize, ui),
             Self::Schema(args) => schema::run(&args, ui),
             Self::Verify(args) => verify::run(&args, ui),
             Self::Lab(args) => lab::run(&args, ui),

@@ -299,8 +299,8 @@ fn afterwards(plan: &Plan, names: &Names<'_>) -> String {
         })
         .collect();
     format!(
-        "- [ ] The comparison of the final snapshots ended without a mismatch: `snapmigrate verify \
-         --journal {journal}`, exit code 0.\n\
+        "- [ ] The comparison of the final snapshots ended without a mismatch: `snapmigrate status \
+         {journal}` says so.\n\
          - [ ] The application was tested on the target by its owner.\n\
          - [ ] Backups of the target are scheduled and the first one is done.\n\
          - [ ] `snapmigrate finalize {journal}`\n\n\

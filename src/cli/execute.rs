@@ -1,0 +1,191 @@
+//! `execute`: carry out a plan, from wherever its journal stands.
+
+use std::path::{Path, PathBuf};
+
+use snapmigrate_models::decide::Goal;
+use snapmigrate_models::plan::Plan;
+use snapmigrate_models::progress::Progress;
+use snapmigrate_models::report::{self, Report, RunOutcome};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::{CliError, ConnectionArgs, Exit, Kind, Ui, channel, files, runtime};
+use crate::clock::Clock;
+use crate::cloud::{self, Cloud, Connection, Transport};
+use crate::execute::{Comparison, Control, Ended, ExecuteError, Run, Sides, execute};
+use crate::journal::{Entry, Journal, JournalError};
+use crate::view;
+
+/// Carry out a plan: the chain, and with --cutover the cutover; continues where its journal ends.
+///
+/// Shows each step on standard error after it is durable in the journal, and the report at the end.
+/// SIGTERM and SIGINT stop it safely: the source serves, and the same command goes on later.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 3 refused, 4 stopped safely (the source serves),
+5 waiting for the operator.
+
+Examples:
+  snapmigrate execute plan.json                # bring the chain to the target, no cutover
+  snapmigrate execute plan.json --cutover      # and cut over in the plan's window
+  snapmigrate execute plan.json --cutover --source-profile old --target-profile new --json > report.json"
+)]
+pub struct Args {
+    /// Plan to carry out.
+    plan: PathBuf,
+    /// Go through the cutover; otherwise stop when the chain is in the target.
+    #[arg(long)]
+    cutover: bool,
+    /// Journal; begun when there is none [default: beside the plan, PLAN without .json plus
+    /// .journal.sqlite].
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+    /// File to write the report to, as JSON.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+/// Executes, saves, shows.
+pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
+    let plan = files::plan(&args.plan)?;
+    let path = args.journal.clone().unwrap_or_else(|| beside(&args.plan));
+    ui.note(&format!("journal {}", path.display()));
+    let mut journal = Journal::open(&path, &plan).map_err(unusable)?;
+    let ended = runtime::network(drive(args, &plan, &path, &mut journal, ui))??;
+    let report = report::build(&plan, journal.progress());
+    if let Some(output) = &args.output {
+        files::save_document(output, &report)?;
+    }
+    ui.show(&report, view::report)?;
+    Ok(exit(&ended, &report, ui))
+}
+
+/// The journal of a plan when none is named.
+fn beside(plan: &Path) -> PathBuf {
+    let stem = plan.file_stem().unwrap_or(plan.as_os_str());
+    let mut name = stem.to_owned();
+    name.push(".journal.sqlite");
+    plan.with_file_name(name)
+}
+
+async fn drive(
+    args: &Args,
+    plan: &Plan,
+    path: &Path,
+    journal: &mut Journal,
+    ui: &Ui,
+) -> Result<Ended, CliError> {
+    let sides = sides(&args.connection, plan).await?;
+    let (asked, stop) = watch::channel(false);
+    let signals = stop_on_signals(asked)?;
+    let mut watcher = |entry: &Entry, _: &Progress| {
+        if let Some(line) = view::line(entry.at, &entry.event) {
+            ui.note(&line);
+        }
+    };
+    let run = Run {
+        clock: Clock::System,
+        goal: Goal {
+            cutover: args.cutover,
+        },
+        control: Control::beside(path, stop),
+        watcher: &mut watcher,
+    };
+    let ended = execute(&sides, journal, run).await;
+    signals.abort();
+    ended.map_err(broken)
+}
+
+async fn sides(connection: &ConnectionArgs, plan: &Plan) -> Result<Sides, CliError> {
+    let database = plan.policy.database.as_ref();
+    let host = |address: Option<&String>| address.map(|address| channel::open(address)).transpose();
+    Ok(Sides {
+        source: reach("source", connection.source_in(&plan.source.region)).await?,
+        target: reach("target", connection.target(&plan.target.region)).await?,
+        source_host: host(database.map(|database| &database.source_host))?,
+        target_host: host(database.map(|database| &database.target_host))?,
+        comparison: Comparison::Bytes,
+    })
+}
+
+async fn reach(side: &str, connection: Connection) -> Result<Cloud, CliError> {
+    cloud::connect(&connection, &Transport::Network, Clock::System)
+        .await
+        .map_err(|error| {
+            CliError::failed(format!(
+                "cannot reach the {side} account; nothing was changed"
+            ))
+            .caused_by(error)
+        })
+}
+
+/// Turns SIGTERM and SIGINT into a request to stop safely.
+fn stop_on_signals(asked: watch::Sender<bool>) -> Result<tokio::task::JoinHandle<()>, CliError> {
+    let failed = |error| CliError::failed("cannot listen for signals").caused_by(error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    Ok(tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        asked.send_replace(true);
+        // The sender lives on, so that the executor keeps seeing the request.
+        std::future::pending::<()>().await;
+    }))
+}
+
+fn exit(ended: &Ended, report: &Report, ui: &Ui) -> Exit {
+    match ended {
+        Ended::Closed { outcome, .. } => closed(*outcome, report),
+        Ended::AwaitingOperator { reason } => {
+            ui.note(&format!("waiting for the operator: {reason}"));
+            Exit::Waiting
+        }
+        Ended::Stopped { reason } => {
+            ui.note(&format!("stopped: {reason}"));
+            Exit::Stopped
+        }
+    }
+}
+
+/// A mismatch is a failure whatever the outcome says.
+pub fn closed(outcome: RunOutcome, report: &Report) -> Exit {
+    let mismatch = report
+        .verification
+        .as_ref()
+        .is_some_and(|found| found.mismatches > 0);
+    match outcome {
+        _ if mismatch => Exit::Failed,
+        RunOutcome::CutOver | RunOutcome::Copied => Exit::Done,
+        RunOutcome::Aborted | RunOutcome::Reverted => Exit::Stopped,
+        RunOutcome::Failed => Exit::Failed,
+    }
+}
+
+fn unusable(error: JournalError) -> CliError {
+    let kind = match &error {
+        JournalError::Format { .. }
+        | JournalError::ForeignPlan { .. }
+        | JournalError::Damaged { .. } => Kind::Usage,
+        JournalError::Locked { .. }
+        | JournalError::Io { .. }
+        | JournalError::Sqlite { .. }
+        | JournalError::Refused(_) => Kind::Failed,
+    };
+    CliError::new(kind, "cannot use the journal; nothing was changed").caused_by(error)
+}
+
+fn broken(error: ExecuteError) -> CliError {
+    match error {
+        ExecuteError::Inadmissible { reason } => CliError::new(Kind::Refused, reason)
+            .hint("snapmigrate plan makes another plan; nothing was changed"),
+        ExecuteError::Journal(_) | ExecuteError::Control { .. } => {
+            CliError::failed("the executor cannot go on")
+                .caused_by(error)
+                .hint("the journal holds every step that was begun: repair the cause and run the same command again")
+        }
+    }
+}
