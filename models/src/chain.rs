@@ -17,6 +17,8 @@ use crate::units::BLOCK_BYTES;
 /// Dirty database buffers reach the disk within one checkpoint period (PostgreSQL's default
 /// `checkpoint_timeout`, 5 minutes): up to that much writing arrives after the fence.
 const FLUSH_SECONDS: f64 = 300.0;
+/// A burst stays within this, in ln: so that a longer window never holds less writing.
+const LOG_BURST_LIMIT: f64 = 1.5;
 /// A factor on writing stays within this, in ln.
 const LOG_FACTOR_LIMIT: f64 = 4.0;
 
@@ -244,7 +246,9 @@ impl Chain {
         volumes
             .map(|(volume, own)| {
                 let level = volume.level_spread * (0.8 * draw.level + 0.6 * own.level);
-                let burst = volume.burst_spread * draw.burst / hours.sqrt();
+                let burst = (volume.burst_spread * draw.burst)
+                    .clamp(-LOG_BURST_LIMIT, LOG_BURST_LIMIT)
+                    / hours.sqrt();
                 let factor = (level + burst)
                     .clamp(-LOG_FACTOR_LIMIT, LOG_FACTOR_LIMIT)
                     .exp();

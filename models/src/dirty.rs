@@ -133,7 +133,13 @@ impl DirtyCurve {
                     return 0.0;
                 }
                 let power = (exponent + exponent_spread * shape).clamp(0.15, 1.0);
-                let steepest = BLOCKS_PER_OPERATION.max(anchor_blocks / anchor_volume);
+                // The prior speaks of a minute and says nothing of less: in proportion below it.
+                let proportional = anchor_blocks / anchor_volume;
+                let steepest = if self.deltas == 0 {
+                    proportional
+                } else {
+                    proportional.max(BLOCKS_PER_OPERATION)
+                };
                 (anchor_blocks * (small / anchor_volume).powf(power)).min(steepest * small)
             }
         }

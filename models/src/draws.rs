@@ -12,7 +12,7 @@ use crate::observation::ServiceStep;
 pub const DRAWS: usize = 2000;
 
 /// Draws behind a comparison of candidates.
-pub const SEARCH_DRAWS: usize = 200;
+pub const SEARCH_DRAWS: usize = 128;
 
 /// Rounds a simulation follows; a longer chain has converged long before.
 pub const MAX_ROUNDS: usize = 24;
@@ -34,10 +34,10 @@ pub struct Draw {
     pub volumes: Vec<VolumeDraw>,
     /// Per step: what is not known of overhead and rate, standard normal.
     pub service: [[f64; 2]; STEPS],
-    /// Per round and step: scatter of the call, Student t with 4 degrees of freedom.
-    scatter: Vec<[f64; STEPS]>,
-    /// Per round and step: whether the call falls into the tail, in (0, 1).
-    tail: Vec<[f64; STEPS]>,
+    /// Per round and step: scatter of the call (Student t with 4 degrees of freedom), and whether
+    /// it falls into the tail, in (0, 1). Snapshot and copy come in every round, the rest once.
+    calls: Vec<[(f64, f64); 2]>,
+    once: [(f64, f64); STEPS],
 }
 
 /// The part of a draw that belongs to one volume.
@@ -55,43 +55,56 @@ impl Draw {
     /// Scatter and tail variates of one call; rounds beyond the last share the last one's luck.
     #[must_use]
     pub fn call(&self, round: usize, step: ServiceStep) -> (f64, f64) {
-        let round = round.min(MAX_ROUNDS);
-        (
-            self.scatter[round][step as usize],
-            self.tail[round][step as usize],
-        )
+        let of_round = |kind: usize| self.calls[round.min(self.calls.len() - 1)][kind];
+        match step {
+            ServiceStep::Snapshot => of_round(0),
+            ServiceStep::Copy => of_round(1),
+            once => self.once[once as usize],
+        }
     }
 }
 
-/// `count` draws for a group of `volumes` volumes.
+/// `count` draws for a group of `volumes` volumes and chains of up to `rounds` rounds. Fewer
+/// draws, volumes or rounds are the beginning of more.
 #[must_use]
-pub fn draws(seed: u64, volumes: usize, count: usize) -> Vec<Draw> {
+pub fn draws(seed: u64, volumes: usize, rounds: usize, count: usize) -> Vec<Draw> {
     let mut chance = Chance(ChaCha8Rng::seed_from_u64(seed));
     (0..count)
-        .map(|index| chance.draw(index as u64, volumes))
+        .map(|index| chance.draw(index as u64, volumes, rounds.clamp(1, MAX_ROUNDS)))
         .collect()
 }
 
 struct Chance(ChaCha8Rng);
 
 impl Chance {
-    /// Each draw has a stream of its own, so the first hundred of two thousand are the hundred.
-    fn draw(&mut self, index: u64, volumes: usize) -> Draw {
-        self.0.set_stream(index + 1);
-        self.0.set_word_pos(0);
+    /// Each part of a draw has a stream of its own, so that what one part takes moves no other.
+    fn draw(&mut self, index: u64, volumes: usize, rounds: usize) -> Draw {
+        self.begin(4 * index);
+        let (level, burst, phase) = (self.normal(), self.student(), self.uniform());
+        let service = std::array::from_fn(|_| [self.normal(), self.normal()]);
+        let once = std::array::from_fn(|_| self.call());
+        self.begin(4 * index + 1);
+        let volumes = (0..volumes).map(|_| self.volume()).collect();
+        self.begin(4 * index + 2);
+        let calls = (0..rounds).map(|_| [self.call(), self.call()]).collect();
         Draw {
-            level: self.normal(),
-            burst: self.student(),
-            phase: self.uniform(),
-            service: std::array::from_fn(|_| [self.normal(), self.normal()]),
-            scatter: (0..=MAX_ROUNDS)
-                .map(|_| std::array::from_fn(|_| self.student()))
-                .collect(),
-            tail: (0..=MAX_ROUNDS)
-                .map(|_| std::array::from_fn(|_| self.uniform()))
-                .collect(),
-            volumes: (0..volumes).map(|_| self.volume()).collect(),
+            level,
+            burst,
+            phase,
+            volumes,
+            service,
+            calls,
+            once,
         }
+    }
+
+    fn begin(&mut self, stream: u64) {
+        self.0.set_stream(stream);
+        self.0.set_word_pos(0);
+    }
+
+    fn call(&mut self) -> (f64, f64) {
+        (self.student(), self.uniform())
     }
 
     fn volume(&mut self) -> VolumeDraw {
@@ -135,8 +148,8 @@ mod tests {
 
     #[test]
     fn a_shorter_run_is_the_beginning_of_a_longer_one() {
-        let few = draws(7, 2, 3);
-        let many = draws(7, 2, 9);
+        let few = draws(7, 2, 3, 3);
+        let many = draws(7, 2, 3, 9);
         assert_eq!(format!("{:?}", few[2]), format!("{:?}", many[2]));
         assert_ne!(format!("{:?}", many[2]), format!("{:?}", many[3]));
     }
@@ -151,7 +164,7 @@ mod tests {
 
     #[test]
     fn normals_have_the_right_spread() {
-        let all = draws(1, 1, 4000);
+        let all = draws(1, 1, 1, 4000);
         let mean = all.iter().map(|d| d.level).sum::<f64>() / 4000.0;
         let variance = all.iter().map(|d| d.level * d.level).sum::<f64>() / 4000.0;
         assert!(

@@ -13,7 +13,7 @@ pub use crate::evidence::{Evidence, MeasuredRound, VolumeWrites};
 use crate::ids::VolumeId;
 use crate::inventory::Inventory;
 use crate::load::LoadModel;
-use crate::observation::{ObservedDelta, VolumeObservations};
+use crate::observation::{ObservedDelta, ObservedDuration, ServiceStep, VolumeObservations};
 use crate::policy::Policy;
 use crate::profile::Profile;
 use crate::service::{self, Point, ServiceModel};
@@ -143,10 +143,15 @@ fn base_blocks(inventory: &Inventory, seen: &VolumeObservations) -> (f64, &'stat
 /// The services after more durations, each step by its own.
 pub(crate) fn learned(
     services: &[ServiceModel],
-    durations: &[crate::observation::ObservedDuration],
+    durations: &[ObservedDuration],
 ) -> Vec<ServiceModel> {
-    let mut ordered: Vec<_> = durations.iter().collect();
-    ordered.sort_by_key(|duration| duration.ended_at);
+    let mut ordered: Vec<&ObservedDuration> = durations.iter().collect();
+    ordered.sort_by_key(|d| (d.ended_at, std::cmp::Reverse(d.moved_bytes)));
+    // The members of a set complete together: only the one that moved most tells the rate.
+    ordered.dedup_by(|later, first| {
+        let apart = (later.ended_at - first.ended_at).as_seconds_f64();
+        later.step == ServiceStep::Snapshot && first.step == later.step && apart < SET_SECONDS
+    });
     let update = |model: &ServiceModel| {
         let own = ordered
             .iter()
@@ -156,6 +161,9 @@ pub(crate) fn learned(
     };
     services.iter().map(update).collect()
 }
+
+/// Snapshots that end within this belong to one set.
+const SET_SECONDS: f64 = 0.5;
 
 /// One line per input of the forecast.
 pub(crate) fn provenance(volumes: &[VolumeModel], services: &[ServiceModel]) -> Vec<String> {

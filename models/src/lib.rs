@@ -15,6 +15,8 @@ pub mod decide;
 pub mod dirty;
 pub mod draws;
 pub mod evidence;
+#[cfg(test)]
+mod fixtures;
 pub mod forecast;
 pub mod format;
 pub mod ids;

@@ -59,7 +59,7 @@ pub fn make_plan(
         target: demand.target.clone(),
         verdict: verdict.verdict,
         binding_constraint: verdict.binding.clone(),
-        confidence: policy.confidence,
+        confidence: search.level,
         forecast: play.forecast(&model, &spent),
         rounds: play.rounds(&found.candidate, demand.path),
         window,
@@ -67,7 +67,7 @@ pub fn make_plan(
         paths: path_choices(&model, &demand, &found.candidate, seed),
         cost: lines(&spent),
         bounds: bounds(policy, &search, &found, &play),
-        what_if: verdict::what_if(&search, &found, &model, seed),
+        what_if: verdict::what_if(&search, &found),
         rationale: verdict.rationale,
         model,
     };
@@ -115,7 +115,12 @@ pub(crate) struct Play {
 impl Play {
     fn of(model: &FittedModel, demand: &demand::Demand, candidate: &Candidate, seed: u64) -> Self {
         let chain = Chain::of(model, Circumstances::plain(demand.path));
-        let all = draws(seed, chain.volumes(), DRAWS);
+        let all = draws(
+            seed,
+            chain.volumes(),
+            candidate.itinerary.rounds.len() + 2,
+            DRAWS,
+        );
         Self {
             runs: all
                 .iter()
@@ -230,7 +235,8 @@ fn hop(
     seed: u64,
 ) -> (Quantiles, f64) {
     let chain = Chain::of(model, Circumstances::plain(option.path));
-    let all = draws(seed, chain.volumes(), crate::draws::SEARCH_DRAWS);
+    let rounds = candidate.itinerary.rounds.len() + 2;
+    let all = draws(seed, chain.volumes(), rounds, crate::draws::SEARCH_DRAWS);
     let runs: Vec<Run> = all
         .iter()
         .map(|draw| chain.run(&candidate.itinerary, draw))

@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn more_bytes_never_take_less_time() {
         let model = snapshot();
-        for draw in draws(3, 1, 50) {
+        for draw in draws(3, 1, 2, 50) {
             assert!(model.seconds(2e9, 1, &draw) >= model.seconds(1e9, 1, &draw));
         }
     }

@@ -12,6 +12,7 @@ pub(super) fn walk(plan: &Plan, inventory: &Inventory, now: Timestamp) -> Vec<Fi
     let mut found = Vec::new();
     document(plan, &mut found);
     verdict(plan, &mut found);
+    odds(plan, &mut found);
     times(plan, now, &mut found);
     policy(plan, &mut found);
     place(plan, inventory, &mut found);
@@ -86,6 +87,19 @@ fn verdict(plan: &Plan, found: &mut Vec<Finding>) {
             message,
             "see the plan's what-if table, or raise the limit",
         ));
+    }
+}
+
+fn odds(plan: &Plan, found: &mut Vec<Finding>) {
+    if plan.confidence < plan.policy.confidence {
+        let message = format!(
+            "gives its verdict at {:.0} in 100 only, the policy wants {:.0}: no delta was measured yet",
+            100.0 * plan.confidence,
+            100.0 * plan.policy.confidence
+        );
+        let remedy =
+            "measure with a probe snapshot pair, or let the gate decide after the first rounds";
+        found.push(finding(Severity::Warn, &"plan", message, remedy));
     }
 }
 

@@ -20,10 +20,10 @@ pub struct Interval<'a> {
 
 /// Blocks per operation within a minute: 0.19 to 0.43 over three server traces.
 const PRIOR_BLOCKS_PER_OPERATION: f64 = 0.3;
-/// Growth beyond that minute: between a hot set (0.5) and scattered writing (1).
-const PRIOR_EXPONENT: (f64, f64) = (0.72, 0.14);
-/// Log scale of the prior curve: nine in ten within a factor of four.
-const PRIOR_SPREAD: f64 = 0.75;
+/// Growth beyond that minute: the exponent that fits one delta's extrapolation on six traces.
+const PRIOR_EXPONENT: (f64, f64) = (0.62, 0.15);
+/// Log scale of the prior curve: with the exponent's, nine in ten within a factor of four.
+const PRIOR_SPREAD: f64 = 0.6;
 /// Exponent of the curve beyond one delta, over six traces: 0.6 give or take 0.15.
 const HEAPS_EXPONENT: (f64, f64) = (0.6, 0.15);
 /// Log scale of its error with one delta and with several counts.
@@ -88,7 +88,7 @@ fn prior(bound_blocks: f64, minute: Written) -> DirtyCurve {
         deltas: 0,
         tables: Vec::new(),
         provenance: "delta curve: prior (0.3 blocks per write within a minute on three server \
-                     traces, then a power of 0.72); no delta measured, a probe snapshot pair \
+                     traces, then a power of 0.62); no delta measured, a probe snapshot pair \
                      15 to 30 minutes apart would narrow it most"
             .to_owned(),
     }

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// Deltas one table can tell apart: a history is a bit mask.
 pub const MAX_DELTAS: usize = 24;
 
+/// Highest block position that is told apart, far beyond any volume.
+const MAX_POSITION: u64 = 1 << 57;
+
 /// Distinct histories that are kept; the rarest beyond are counted as the commonest of their size.
 const MAX_PATTERNS: usize = 512;
 
@@ -42,17 +45,10 @@ impl IncidenceTable {
 
 /// Walks over all run borders once, keeping how often each delta covers the current block.
 fn swept(deltas: &[(f64, &[(u64, u64)])]) -> BTreeMap<u32, u64> {
-    let mut borders: Vec<(u64, usize, bool)> = Vec::new();
-    for (delta, (_, runs)) in deltas.iter().enumerate() {
-        for &(first, length) in runs.iter().filter(|run| run.1 > 0) {
-            borders.push((first, delta, true));
-            borders.push((first.saturating_add(length), delta, false));
-        }
-    }
-    borders.sort_unstable();
     let mut depth = vec![0_i64; deltas.len()];
     let (mut mask, mut at, mut counts) = (0_u32, 0_u64, BTreeMap::new());
-    for (position, delta, opens) in borders {
+    for border in borders(deltas) {
+        let (position, delta, opens) = (border >> 6, (border >> 1 & 31) as usize, border & 1 == 1);
         if mask != 0 && position > at {
             *counts.entry(mask).or_insert(0) += position - at;
         }
@@ -65,6 +61,23 @@ fn swept(deltas: &[(f64, &[(u64, u64)])]) -> BTreeMap<u32, u64> {
         };
     }
     counts
+}
+
+/// Beginnings and ends of all runs in ascending order, packed as position, delta and which.
+/// The stable sort is fast because each delta's runs come in order already.
+fn borders(deltas: &[(f64, &[(u64, u64)])]) -> Vec<u64> {
+    let pack = |position: u64, delta: usize, opens: u64| {
+        position.min(MAX_POSITION) << 6 | (delta as u64) << 1 | opens
+    };
+    let mut borders: Vec<u64> = Vec::new();
+    for (delta, (_, runs)) in deltas.iter().enumerate() {
+        for &(first, length) in runs.iter().filter(|run| run.1 > 0) {
+            borders.push(pack(first, delta, 1));
+            borders.push(pack(first.saturating_add(length), delta, 0));
+        }
+    }
+    borders.sort();
+    borders
 }
 
 /// At most [`MAX_PATTERNS`] rows; a rare history joins the commonest one with as many changes.

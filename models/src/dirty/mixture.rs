@@ -43,7 +43,7 @@ pub fn fit_mixture(tables: &[IncidenceTable], population: f64, steps: Option<usi
         return Vec::new();
     };
     let likelihood = problem.likelihood(&rates);
-    let mut weights = vec![1.0 / rates.len() as f64; rates.len()];
+    let mut weights = problem.first_guess(rates.len(), population);
     for _ in 0..steps.unwrap_or(STEPS) {
         weights = problem.step(&likelihood, &weights);
     }
@@ -116,6 +116,21 @@ impl<'a> Problem<'a> {
                 .push((population - table.touched() as f64).max(0.0));
         }
         problem
+    }
+
+    /// Twice the blocks seen changing are hit at some rate, all rates alike; the rest never is.
+    /// From equal weights EM would take thousands of steps to empty the unseen rates.
+    fn first_guess(&self, rates: usize, population: f64) -> Vec<f64> {
+        let most = self
+            .histories
+            .iter()
+            .map(|(table, _)| table.touched())
+            .max()
+            .unwrap_or(0);
+        let hit = (2.0 * most as f64 / population.max(1.0)).clamp(1e-9, 0.9);
+        let others = (rates - 1).max(1) as f64;
+        let weight = |rate: usize| if rate == 0 { 1.0 - hit } else { hit / others };
+        (0..rates).map(weight).collect()
     }
 
     /// Probability of each history at each rate, scaled per history so that nothing underflows.

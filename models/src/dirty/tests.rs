@@ -171,7 +171,7 @@ proptest! {
     fn no_draw_ever_shrinks_with_more_writing(
         curve in any_curve(), small in 0.1_f64..1e6, factor in 1.0_f64..100.0, seed in 0_u64..1000,
     ) {
-        for draw in crate::draws::draws(seed, 1, 8) {
+        for draw in crate::draws::draws(seed, 1, 1, 8) {
             let less = curve.drawn(Written { small, bulk_blocks: small / 9.0 }, &draw.volumes[0]);
             let more = curve.drawn(
                 Written { small: small * factor, bulk_blocks: small * factor / 9.0 },

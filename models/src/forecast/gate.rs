@@ -29,21 +29,16 @@ const LULL_SHARE: f64 = 0.5;
 pub fn at_gate(plan: &Plan, evidence: &Evidence, now: Timestamp, seed: u64) -> Forecast {
     let model = taught(plan, evidence, now);
     let chain = Chain::of(&model, Circumstances::plain(path_of(plan)));
-    let rounds = evidence.rounds.len().max(1);
     let since = epoch_seconds(last_round(plan, evidence, now));
     let now = epoch_seconds(now);
     let spent = Spending::so_far(plan, &model, evidence);
-    let all = draws(seed, chain.volumes(), DRAWS);
-    let ends: Vec<_> = all
+    let play = |draw: &Draw| {
+        let fence = now + chain.checkpoint_seconds(0, draw);
+        chain.cutover(since, fence, 0, draw)
+    };
+    let ends: Vec<_> = draws(seed, chain.volumes(), 1, DRAWS)
         .iter()
-        .map(|draw| {
-            chain.cutover(
-                since,
-                now + chain.checkpoint_seconds(rounds, draw),
-                rounds,
-                draw,
-            )
-        })
+        .map(play)
         .collect();
     let column = |part: &dyn Fn(&crate::chain::Cutover) -> f64| {
         Quantiles::of(&mut ends.iter().map(part).collect::<Vec<f64>>())
@@ -69,10 +64,9 @@ pub fn at_gate(plan: &Plan, evidence: &Evidence, now: Timestamp, seed: u64) -> F
 pub fn next_round(plan: &Plan, evidence: &Evidence, now: Timestamp, seed: u64) -> [Quantiles; 3] {
     let model = taught(plan, evidence, now);
     let chain = Chain::of(&model, Circumstances::plain(path_of(plan)));
-    let index = evidence.rounds.len().max(1);
     let since = epoch_seconds(last_round(plan, evidence, now));
-    let play = |draw: &Draw| chain.round(since, epoch_seconds(now), index, draw);
-    let outcomes: Vec<_> = draws(seed, chain.volumes(), SEARCH_DRAWS)
+    let play = |draw: &Draw| chain.round(since, epoch_seconds(now), 0, draw);
+    let outcomes: Vec<_> = draws(seed, chain.volumes(), 1, SEARCH_DRAWS)
         .iter()
         .map(play)
         .collect();

@@ -4,8 +4,9 @@
 //! which follows the service however long it takes. *Timed*: rounds counted backwards from a fence
 //! in a window, so that the last one arrives just before it.
 
+use crate::chain::Run;
 use crate::chain::{Chain, Circumstances, Itinerary};
-use crate::draws::{Draw, SEARCH_DRAWS, draws};
+use crate::draws::{Draw, MAX_ROUNDS, SEARCH_DRAWS, draws};
 use crate::forecast::FittedModel;
 use crate::plan::Window;
 use crate::units::{Timestamp, at_epoch_seconds, epoch_seconds};
@@ -18,13 +19,23 @@ const HOUR: f64 = 3600.0;
 const HORIZON_HOURS: f64 = 48.0;
 /// Days after the base in which a window of the policy is looked for, when none comes sooner.
 const FAR_HORIZON_DAYS: f64 = 8.0;
+/// However uncertain the base is, start times further away are not searched.
+const LONGEST_HORIZON_DAYS: f64 = 14.0;
 /// A window without an end stays open this long.
 const OPEN_SECONDS: f64 = 24.0 * HOUR;
 /// Draws behind the backward timing of rounds, and the share of them that are in time.
-const TIMING_DRAWS: usize = 48;
+const TIMING_DRAWS: usize = 32;
 const IN_TIME: f64 = 0.85;
-/// A further round must gain this share of the downtime, a later window this share.
-const ROUND_GAIN: f64 = 0.05;
+/// Share of runs that are earlier than the times shown for rounds taken at once.
+const EARLY: f64 = 0.05;
+/// Without a single measured delta a schedule is judged by its median: the base and the first
+/// rounds are what measures, they risk nothing, and the gate decides at the full confidence.
+const EVEN_ODDS: f64 = 0.5;
+/// Rounds of a chain that is hurried on.
+const EAGER_ROUNDS: usize = 8;
+/// A further round must gain this share of the downtime (the fixed point is approached
+/// geometrically, within a tenth of it more rounds are not worth their time), a later window this.
+const ROUND_GAIN: f64 = 0.1;
 const WINDOW_GAIN: f64 = 0.05;
 
 /// A schedule that could be chosen.
@@ -32,6 +43,8 @@ const WINDOW_GAIN: f64 = 0.05;
 pub(crate) struct Candidate {
     pub(crate) itinerary: Itinerary,
     pub(crate) window: Window,
+    /// Write downtime at the level of the comparison.
+    pub(crate) downtime_seconds: f64,
 }
 
 /// The chosen schedule and what it was compared with.
@@ -53,8 +66,12 @@ pub(crate) struct Search<'a> {
     pub(crate) chain: Chain,
     pub(crate) draws: Vec<Draw>,
     base: Itinerary,
+    /// Half of the bases are in the target by then.
+    pub(crate) base_expected: f64,
     /// Nine in ten bases are in the target by then.
     pub(crate) base_ready: f64,
+    /// Probability at which candidates are compared and the verdict is given.
+    pub(crate) level: f64,
 }
 
 impl<'a> Search<'a> {
@@ -71,20 +88,26 @@ impl<'a> Search<'a> {
             transfer_from: demand.reusable_at.map(|_| now),
             ..Itinerary::default()
         };
-        let draws = draws(seed, chain.volumes(), SEARCH_DRAWS);
+        let draws = draws(seed, chain.volumes(), MAX_ROUNDS, SEARCH_DRAWS);
         let ready = |draw: &Draw| {
             let outcome = chain.base(&base, draw);
             base.transfer_from
                 .map_or(outcome.ready(), |from| from + outcome.transfer_seconds)
         };
-        let base_ready = quantile(draws.iter().map(ready).collect(), 0.9);
+        let times: Vec<f64> = draws.iter().map(ready).collect();
         let search = Self {
             model,
             demand,
             chain,
             draws,
             base,
-            base_ready,
+            base_expected: quantile(times.clone(), 0.5),
+            base_ready: quantile(times, 0.9),
+            level: if prior_only(model) {
+                EVEN_ODDS
+            } else {
+                demand.confidence
+            },
         };
         search.base_in_time()?;
         Ok(search)
@@ -92,12 +115,12 @@ impl<'a> Search<'a> {
 
     fn base_in_time(&self) -> Result<(), PlanError> {
         match self.demand.latest_finish {
-            Some(latest) if epoch_seconds(latest) < self.base_ready => {
+            Some(latest) if epoch_seconds(latest) < self.base_expected => {
                 Err(PlanError::Contradiction {
                     one: format!("latest_finish is {latest}"),
                     other: format!(
-                        "the base is in the target only by {} (nine in ten)",
-                        at_epoch_seconds(self.base_ready).format("%Y-%m-%d %H:%M UTC")
+                        "the base is expected in the target only by {}",
+                        at_epoch_seconds(self.base_expected).format("%Y-%m-%d %H:%M UTC")
                     ),
                     remedy: "move latest_finish, or keep a recent snapshot that can serve as base",
                 })
@@ -111,24 +134,23 @@ impl<'a> Search<'a> {
     pub(crate) fn best(&self) -> Result<Found, PlanError> {
         let mut options: Vec<Found> = Vec::new();
         if self.demand.daily.is_empty() {
-            options.extend(self.settled(&|k| Some(self.at_once(k))));
+            options.extend(self.settled(&|rounds| Some(self.at_once(rounds))));
         }
         for (fence, end) in self.fences() {
-            options.extend(self.settled(&|k| self.timed(k, fence, end)));
+            options.extend(self.settled(&|rounds| self.timed(rounds, fence, end)));
         }
-        options.retain(|found| self.finishes(found));
         let least = options
             .iter()
             .map(|found| found.downtime_seconds)
             .fold(f64::INFINITY, f64::min);
         let windows = options
             .iter()
-            .map(|f| (f.candidate.itinerary.fence, f.downtime_seconds))
+            .map(|found| (found.candidate.itinerary.fence, found.downtime_seconds))
             .collect();
-        let good = options
+        options
             .into_iter()
-            .find(|f| f.downtime_seconds <= least * (1.0 + WINDOW_GAIN));
-        good.map(|found| Found { windows, ..found })
+            .find(|found| found.downtime_seconds <= least * (1.0 + WINDOW_GAIN))
+            .map(|found| Found { windows, ..found })
             .ok_or_else(|| self.no_window())
     }
 
@@ -140,95 +162,83 @@ impl<'a> Search<'a> {
                 None => "the policy's windows are too short or too rare".to_owned(),
             },
             other: format!(
-                "the base is in the target only by {ready}, and no allowed window fits in after it"
+                "the base is surely in the target only by {ready}, and no allowed window fits in after it"
             ),
             remedy: "move latest_finish or widen the windows",
         }
     }
 
-    fn finishes(&self, found: &Found) -> bool {
-        let end = found.candidate.itinerary.fence + found.downtime_seconds;
-        self.demand
-            .latest_finish
-            .is_none_or(|latest| end <= epoch_seconds(latest))
-    }
-
-    /// Fences to try, each with the end of its window, in order of time.
-    fn fences(&self) -> Vec<(f64, f64)> {
-        let near = self.fences_within(self.base_ready + HORIZON_HOURS * HOUR);
-        if near.is_empty() && !self.demand.daily.is_empty() {
-            return self.fences_within(self.base_ready + FAR_HORIZON_DAYS * 24.0 * HOUR);
+    /// Fences to try, each with the end of its window, in order of time. Without windows every
+    /// hour of two days, and the end is open.
+    fn fences(&self) -> Vec<(f64, Option<f64>)> {
+        let from = self.base_expected;
+        let settled = from.max(self.base_ready - HORIZON_HOURS / 2.0 * HOUR);
+        let near = (settled + HORIZON_HOURS * HOUR).min(from + LONGEST_HORIZON_DAYS * 24.0 * HOUR);
+        if self.demand.daily.is_empty() {
+            return hourly(from, near).map(|fence| (fence, None)).collect();
         }
-        near
-    }
-
-    fn fences_within(&self, to: f64) -> Vec<(f64, f64)> {
-        let from = self.base_ready;
-        let spans: Vec<(f64, f64)> = match self.demand.daily.as_slice() {
-            [] => vec![(from, to)],
-            daily => daily
-                .iter()
-                .flat_map(|daily| daily.spans(from, to))
-                .collect(),
-        };
-        let open = self.demand.daily.is_empty();
-        let mut fences: Vec<(f64, f64)> = spans
-            .into_iter()
+        let far = (self.base_ready + FAR_HORIZON_DAYS * 24.0 * HOUR)
+            .min(from + LONGEST_HORIZON_DAYS * 24.0 * HOUR);
+        let spans = self
+            .demand
+            .daily
+            .iter()
+            .flat_map(|daily| daily.spans(from, far));
+        let mut fences: Vec<(f64, Option<f64>)> = spans
             .flat_map(|(start, end)| {
-                let last = end.min(to);
-                let hours = (0..).map(move |k| start + f64::from(k) * HOUR);
-                hours
-                    .take_while(move |fence| *fence < last)
-                    .map(move |fence| (fence, if open { fence + OPEN_SECONDS } else { end }))
+                hourly(start, end.min(far)).map(move |fence| (fence, Some(end)))
             })
             .collect();
         fences.sort_by(|a, b| a.0.total_cmp(&b.0));
         fences
     }
 
-    /// The number of rounds that is enough: one more would not gain enough.
+    /// The number of rounds that is enough: two more would not gain enough.
     fn settled(&self, make: &dyn Fn(usize) -> Option<Candidate>) -> Option<Found> {
-        let mut tried: Vec<(Candidate, f64)> = Vec::new();
+        let mut tried: Vec<Candidate> = Vec::new();
         for rounds in 0..self.demand.max_rounds {
             let Some(candidate) = make(rounds) else { break };
-            let downtime = self.downtime(&candidate, &self.chain);
-            let stalled = tried
-                .iter()
-                .rev()
-                .take(2)
-                .filter(|t| downtime > t.1 * (1.0 - ROUND_GAIN));
-            let stalled = stalled.count() == 2;
-            tried.push((candidate, downtime));
+            let gained = |t: &&Candidate| {
+                candidate.downtime_seconds <= t.downtime_seconds * (1.0 - ROUND_GAIN)
+            };
+            let stalled = tried.len() >= 2 && !tried.iter().rev().take(2).any(|t| gained(&t));
+            tried.push(candidate);
             if stalled {
                 break;
             }
         }
-        let least = tried.iter().map(|t| t.1).fold(f64::INFINITY, f64::min);
-        let by_rounds = tried
-            .iter()
-            .enumerate()
-            .map(|(rounds, t)| (rounds, t.1))
-            .collect();
-        let (candidate, downtime_seconds) = tried
-            .into_iter()
-            .find(|t| t.1 <= least * (1.0 + ROUND_GAIN))?;
+        let seconds: Vec<f64> = tried.iter().map(|t| t.downtime_seconds).collect();
+        let least = seconds.iter().copied().fold(f64::INFINITY, f64::min);
+        let enough = |t: &Candidate| t.downtime_seconds <= least * (1.0 + ROUND_GAIN);
+        let candidate = tried.into_iter().find(enough)?;
         Some(Found {
+            downtime_seconds: candidate.downtime_seconds,
             candidate,
-            downtime_seconds,
             windows: Vec::new(),
-            by_rounds,
+            by_rounds: seconds.into_iter().enumerate().collect(),
         })
     }
 
-    /// Write downtime of a candidate at the policy's confidence.
+    /// The chosen start time, and those at which the base is surely there: the ones that differ
+    /// by the load alone.
+    pub(crate) fn comparable(&self, found: &Found) -> Vec<(f64, f64)> {
+        let chosen = found.candidate.itinerary.fence;
+        let settled = |window: &&(f64, f64)| window.0 >= self.base_ready || window.0 == chosen;
+        found.windows.iter().filter(settled).copied().collect()
+    }
+
+    /// Write downtime of a candidate at the level of the comparison.
     pub(crate) fn downtime(&self, candidate: &Candidate, chain: &Chain) -> f64 {
-        let one = |draw: &Draw| {
-            chain
-                .run(&candidate.itinerary, draw)
-                .cutover
-                .write_downtime_seconds
-        };
-        quantile(self.draws.iter().map(one).collect(), self.demand.confidence)
+        quantile(self.downtimes(candidate, chain), self.level)
+    }
+
+    /// Write downtime of a candidate on each draw.
+    pub(crate) fn downtimes(&self, candidate: &Candidate, chain: &Chain) -> Vec<f64> {
+        let runs = self
+            .draws
+            .iter()
+            .map(|draw| chain.run(&candidate.itinerary, draw));
+        runs.map(|run| run.cutover.write_downtime_seconds).collect()
     }
 
     /// `rounds` rounds, each as soon as the one before is in the target. The times shown are
@@ -237,31 +247,44 @@ impl<'a> Search<'a> {
         let mut itinerary = self.base.clone();
         itinerary.rounds = vec![itinerary.base_at; rounds];
         itinerary.fence = itinerary.base_at;
-        let runs: Vec<_> = self
-            .draws
-            .iter()
-            .map(|draw| self.chain.run(&itinerary, draw))
-            .collect();
-        let early = |k: usize| quantile(runs.iter().map(|run| run.rounds[k].at).collect(), 0.05);
+        let runs = self.runs(&itinerary);
+        let early = |k: usize| quantile(runs.iter().map(|run| run.rounds[k].at).collect(), EARLY);
         itinerary.rounds = (1..=rounds).map(early).collect();
-        let fences = || {
-            runs.iter()
-                .map(|run| run.cutover.round.at)
-                .collect::<Vec<f64>>()
-        };
-        itinerary.fence = quantile(fences(), 0.05);
-        let end = quantile(fences(), 0.99) + OPEN_SECONDS;
+        itinerary.fence = quantile(fence_times(&runs), EARLY);
+        let end = quantile(fence_times(&runs), 0.99) + OPEN_SECONDS;
         Candidate {
-            window: window(itinerary.fence, end),
+            window: window(itinerary.fence, self.finish(end)),
+            downtime_seconds: quantile(write_downtimes(&runs), self.level),
             itinerary,
         }
     }
 
-    /// `rounds` rounds counted backwards from `fence`; `None` when the base is not there in time.
-    fn timed(&self, rounds: usize, fence: f64, end: f64) -> Option<Candidate> {
+    /// As many rounds as could ever help, each as soon as possible: what a chain can reach at
+    /// best when the chosen one was made for circumstances that change.
+    pub(crate) fn eager(&self) -> Candidate {
+        self.at_once(self.demand.max_rounds.saturating_sub(1).min(EAGER_ROUNDS))
+    }
+
+    fn runs(&self, itinerary: &Itinerary) -> Vec<Run> {
+        self.draws
+            .iter()
+            .map(|draw| self.chain.run(itinerary, draw))
+            .collect()
+    }
+
+    /// No window reaches beyond the latest finish.
+    fn finish(&self, end: f64) -> f64 {
+        self.demand
+            .latest_finish
+            .map_or(end, |latest| end.min(epoch_seconds(latest)))
+    }
+
+    /// `rounds` rounds counted backwards from `fence`; `None` when the base is not expected in
+    /// time, or the fence not up before the window ends in nine of ten cases.
+    fn timed(&self, rounds: usize, fence: f64, end: Option<f64>) -> Option<Candidate> {
         let mut gaps: Vec<f64> = vec![0.0; rounds];
-        // The first delta's length depends on all gaps after it: three passes settle it.
-        for _ in 0..3 {
+        // The first delta's length depends on all gaps after it: two passes settle it.
+        for _ in 0..2 {
             let mut since = self.base.base_at;
             let mut at = fence - gaps.iter().sum::<f64>();
             for (k, gap) in gaps.iter_mut().enumerate() {
@@ -271,7 +294,7 @@ impl<'a> Search<'a> {
             }
         }
         let mut at = fence - gaps.iter().sum::<f64>();
-        if at < self.base_ready {
+        if at < self.base_expected {
             return None;
         }
         let mut itinerary = Itinerary {
@@ -282,9 +305,15 @@ impl<'a> Search<'a> {
             itinerary.rounds.push(at);
             at += gap;
         }
-        Some(Candidate {
+        let runs = self.runs(&itinerary);
+        let times = || fence_times(&runs);
+        let end = end.unwrap_or_else(|| quantile(times(), 0.99) + OPEN_SECONDS);
+        let window = window(fence, self.finish(end));
+        let up = at_epoch_seconds(quantile(times(), 0.9)) < window.end;
+        up.then(|| Candidate {
+            window,
+            downtime_seconds: quantile(write_downtimes(&runs), self.level),
             itinerary,
-            window: window(fence, end),
         })
     }
 
@@ -302,21 +331,14 @@ impl<'a> Search<'a> {
 
     /// Group's write rate at which even the median downtime exceeds the limit.
     pub(crate) fn highest_write_rate(&self, found: &Found) -> f64 {
-        let expected = self.expected_write_rate();
         let passes = |factor: f64| {
             let chain = self.under(Circumstances {
                 write_factor: factor,
                 ..self.plain()
             });
-            let one = |draw: &Draw| {
-                chain
-                    .run(&found.candidate.itinerary, draw)
-                    .cutover
-                    .write_downtime_seconds
-            };
-            quantile(self.draws.iter().map(one).collect(), 0.5) <= self.demand.limit_seconds
+            quantile(self.downtimes(&found.candidate, &chain), 0.5) <= self.demand.limit_seconds
         };
-        expected * highest(passes, 64.0)
+        self.expected_write_rate() * highest(passes, 64.0)
     }
 
     /// Mean write rate of the group, bytes per second.
@@ -335,18 +357,27 @@ impl<'a> Search<'a> {
     pub(crate) fn under(&self, circumstances: Circumstances) -> Chain {
         Chain::of(self.model, circumstances)
     }
+}
 
-    /// The chain started over under other circumstances: as soon as possible, with as many
-    /// rounds as the chosen one has, ending at the same fence or later.
-    pub(crate) fn downtimes(&self, found: &Found, chain: &Chain) -> Vec<f64> {
-        let one = |draw: &Draw| {
-            chain
-                .run(&found.candidate.itinerary, draw)
-                .cutover
-                .write_downtime_seconds
-        };
-        self.draws.iter().map(one).collect()
-    }
+/// No volume's deltas were ever measured.
+pub(crate) fn prior_only(model: &FittedModel) -> bool {
+    model.volumes.iter().any(|volume| volume.curve.deltas == 0)
+}
+
+fn hourly(from: f64, to: f64) -> impl Iterator<Item = f64> {
+    (0..)
+        .map(move |k| from + f64::from(k) * HOUR)
+        .take_while(move |fence| *fence < to)
+}
+
+fn write_downtimes(runs: &[Run]) -> Vec<f64> {
+    runs.iter()
+        .map(|run| run.cutover.write_downtime_seconds)
+        .collect()
+}
+
+fn fence_times(runs: &[Run]) -> Vec<f64> {
+    runs.iter().map(|run| run.cutover.round.at).collect()
 }
 
 /// Nearest-rank quantile; zero of nothing.

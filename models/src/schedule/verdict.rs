@@ -1,14 +1,12 @@
 //! What a schedule comes to: verdict, what binds, what would change it, and the reasons.
 
-use crate::chain::{Chain, Circumstances, Run};
-use crate::draws::draws;
-use crate::forecast::FittedModel;
+use crate::chain::{Circumstances, Run};
 use crate::plan::{Verdict, WhatIf};
 use crate::policy::{Policy, TransferPath};
 use crate::units::{Quantiles, at_epoch_seconds};
 
 use super::Play;
-use super::search::{Found, Search, highest};
+use super::search::{Found, Search, highest, prior_only};
 
 /// Verdict with its reasons.
 pub(crate) struct Judgement {
@@ -19,20 +17,18 @@ pub(crate) struct Judgement {
 
 pub(crate) fn judge(search: &Search<'_>, found: &Found, play: &Play, policy: &Policy) -> Judgement {
     let limit = policy.max_write_downtime_seconds;
-    let passing = found
-        .windows
-        .iter()
-        .filter(|window| window.1 <= limit)
-        .count();
+    let windows = search.comparable(found);
+    let holds = |window: &&(f64, f64)| window.1 <= limit;
+    let passing = windows.iter().filter(holds).count();
     let factor = if passing == 0 {
-        write_factor(search, found)
+        write_factor(search)
     } else {
         1.0
     };
     let verdict = match (passing, factor > 0.0) {
         (0, false) => Verdict::DoesNotConverge,
         (0, true) => Verdict::NeedsLowerWriteRate,
-        (n, _) if n == found.windows.len() => Verdict::Converges,
+        (n, _) if n == windows.len() => Verdict::Converges,
         _ => Verdict::ConvergesInWindow,
     };
     let mut binding = binding(play);
@@ -47,14 +43,19 @@ pub(crate) fn judge(search: &Search<'_>, found: &Found, play: &Play, policy: &Po
     }
 }
 
-/// The share of today's writing at which the limit would hold; 0 when at none.
-fn write_factor(search: &Search<'_>, found: &Found) -> f64 {
+/// The share of today's writing at which a hurried chain would keep the limit; 0 when at none.
+fn write_factor(search: &Search<'_>) -> f64 {
+    let mut eager = search.eager();
+    // As soon as possible means sooner with less to move.
+    let start = eager.itinerary.base_at;
+    eager.itinerary.rounds.fill(start);
+    eager.itinerary.fence = start;
     let passes = |factor: f64| {
         let chain = search.under(Circumstances {
             write_factor: factor,
             ..search.plain()
         });
-        search.downtime(&found.candidate, &chain) <= search.demand.limit_seconds
+        search.downtime(&eager, &chain) <= search.demand.limit_seconds
     };
     highest(passes, 1.0)
 }
@@ -90,7 +91,7 @@ fn binding(play: &Play) -> String {
 fn rationale(search: &Search<'_>, found: &Found, play: &Play, policy: &Policy) -> Vec<String> {
     let mut words = vec![
         base_words(search),
-        window_words(found),
+        window_words(search, found),
         rounds_words(found),
         path_words(search),
         "order at the end: CHECKPOINT, last round, CHECKPOINT, fence, freeze and snapshot: what the \
@@ -98,11 +99,13 @@ fn rationale(search: &Search<'_>, found: &Found, play: &Play, policy: &Policy) -
             .to_owned(),
     ];
     let downtime = play.forecast_downtime();
-    if downtime.p90 > 2.0 * downtime.p50 {
+    if prior_only(search.model) {
         words.push(format!(
-            "the forecast is wide (P90 is {:.1} x the median) because inputs are priors; the rounds \
-             themselves narrow it, and the gate decides on what they measured",
-            downtime.p90 / downtime.p50.max(1e-9)
+            "no delta of at least one volume was measured: the verdict holds at even odds only (P90 is \
+             {:.1} x the median). Base and rounds measure it without risk, and the gate decides at \
+             {} with what they measured",
+            downtime.p90 / downtime.p50.max(1e-9),
+            policy.confidence
         ));
     }
     if search.model.database && policy.lease_seconds < downtime.p99 {
@@ -134,17 +137,14 @@ fn base_words(search: &Search<'_>) -> String {
     }
 }
 
-fn window_words(found: &Found) -> String {
+fn window_words(search: &Search<'_>, found: &Found) -> String {
     let time = |at: f64| at_epoch_seconds(at).format("%a %H:%M UTC").to_string();
-    let worst = found
-        .windows
-        .iter()
-        .max_by(|a, b| a.1.total_cmp(&b.1))
-        .copied()
-        .unwrap_or_default();
+    let windows = search.comparable(found);
+    let worst = windows.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+    let worst = worst.copied().unwrap_or_default();
     format!(
-        "window: {} start times considered; {} gives {:.0} s at the wanted confidence, the worst ({}) {:.0} s; \
-         an earlier one is taken unless a later one gains 5 %",
+        "window: {} start times considered; the chosen one, not before {}, gives {:.0} s, the worst \
+         later one ({}) {:.0} s; the earliest is taken unless a later one gains 5 %",
         found.windows.len(),
         time(found.candidate.itinerary.fence),
         found.downtime_seconds,
@@ -160,7 +160,7 @@ fn rounds_words(found: &Found) -> String {
         .map(|(rounds, seconds)| format!("{rounds}: {seconds:.0} s"))
         .collect();
     format!(
-        "rounds between base and final, with the downtime they lead to: {}; {} taken, one more gains less than 5 %",
+        "rounds between base and final, with the downtime they lead to: {}; {} taken, one more gains less than a tenth",
         each.join(", "),
         found.candidate.itinerary.rounds.len()
     )
@@ -180,17 +180,12 @@ fn path_words(search: &Search<'_>) -> String {
 }
 
 /// Downtime under changed circumstances, on the draws the candidates were compared on.
-pub(crate) fn what_if(
-    search: &Search<'_>,
-    found: &Found,
-    model: &FittedModel,
-    seed: u64,
-) -> Vec<WhatIf> {
+pub(crate) fn what_if(search: &Search<'_>, found: &Found) -> Vec<WhatIf> {
     let plain = search.plain();
     let row = |change: &str, circumstances: Circumstances| WhatIf {
         change: change.to_owned(),
         write_downtime_seconds: Quantiles::of(
-            &mut search.downtimes(found, &search.under(circumstances)),
+            &mut search.downtimes(&found.candidate, &search.under(circumstances)),
         ),
     };
     let mut rows = vec![row(
@@ -223,36 +218,25 @@ pub(crate) fn what_if(
             ..plain
         },
     ));
-    rows.extend(other_window(search, found, model, seed));
+    rows.extend(other_window(search, found));
     rows
 }
 
-/// The start time that differs most from the chosen one.
-fn other_window(
-    search: &Search<'_>,
-    found: &Found,
-    model: &FittedModel,
-    seed: u64,
-) -> Option<WhatIf> {
-    let other = found.windows.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
-    let shift = other.0 - found.candidate.itinerary.fence;
+/// The same rounds before the start time that differs most from the chosen one.
+fn other_window(search: &Search<'_>, found: &Found) -> Option<WhatIf> {
+    let windows = search.comparable(found);
+    let other = windows.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let mut candidate = found.candidate.clone();
+    let shift = other.0 - candidate.itinerary.fence;
     if shift.abs() < 1800.0 {
         return None;
     }
-    let mut itinerary = found.candidate.itinerary.clone();
-    itinerary
-        .rounds
-        .iter_mut()
-        .for_each(|start| *start += shift);
-    itinerary.fence = other.0;
-    let chain = Chain::of(model, search.plain());
-    let all = draws(seed, chain.volumes(), search.draws.len());
-    let one = |draw| chain.run(&itinerary, draw).cutover.write_downtime_seconds;
+    let rounds = &mut candidate.itinerary.rounds;
+    rounds.iter_mut().for_each(|start| *start += shift);
+    candidate.itinerary.fence = other.0;
+    let time = at_epoch_seconds(other.0).format("%a %H:%M UTC");
     Some(WhatIf {
-        change: format!(
-            "cutover at {} instead",
-            at_epoch_seconds(other.0).format("%a %H:%M UTC")
-        ),
-        write_downtime_seconds: Quantiles::of(&mut all.iter().map(one).collect::<Vec<f64>>()),
+        change: format!("cutover at {time} instead"),
+        write_downtime_seconds: Quantiles::of(&mut search.downtimes(&candidate, &search.chain)),
     })
 }
