@@ -2,91 +2,17 @@
 
 mod common;
 
-use common::disks::Disks;
 use common::helper::Helper;
 use common::load::{Load, missing};
-use common::postgres::Cluster;
-use common::{require_machine, text, try_run};
-use snapmigrate::quiesce::channel::{Channel, HostError};
+use common::source::{DATA, WAL, code, fence, source, until, writable};
+use common::{text, try_run};
+use snapmigrate::quiesce::channel::Channel;
 use snapmigrate::quiesce::protocol::*;
 use std::fs;
-use std::path::PathBuf;
-use std::thread;
 use std::time::{Duration, Instant};
 
-const DATA: &str = "vol-0aaaaaaaaaaaaaaa1";
-const WAL: &str = "vol-0aaaaaaaaaaaaaaa2";
 const COPY_OF_DATA: &str = "vol-0bbbbbbbbbbbbbbb1";
 const COPY_OF_WAL: &str = "vol-0bbbbbbbbbbbbbbb2";
-
-/// A source host with data and log on two volumes. Fields drop in this order: helper, server, disks.
-struct Source {
-    helper: Helper,
-    cluster: Cluster,
-    mounts: Vec<PathBuf>,
-    disks: Disks,
-}
-
-fn source() -> Source {
-    require_machine();
-    let mut disks = Disks::new(8);
-    let mounts = vec![disks.root.join("pg"), disks.root.join("wal")];
-    for (volume, mountpoint) in [DATA, WAL].into_iter().zip(&mounts) {
-        let device = disks.create_ext4(volume, 1024);
-        disks.mount(&device, mountpoint);
-    }
-    let cluster = Cluster::start(
-        &mounts[0].join("data"),
-        Some(&mounts[1].join("wal")),
-        &disks.root.join("sockets"),
-    );
-    let helper = Helper::source(&disks.root.join("source-host"), &cluster);
-    Source {
-        helper,
-        cluster,
-        mounts,
-        disks,
-    }
-}
-
-fn code<T: std::fmt::Debug>(outcome: Result<T, HostError>) -> ErrorCode {
-    match outcome.expect_err("the host refuses") {
-        HostError::Refused { code, state, .. } => {
-            assert!(
-                state.contains("epoch"),
-                "a refusal says what state the host is in: {state}"
-            );
-            code
-        }
-        lost => panic!("{lost}"),
-    }
-}
-
-fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) -> Duration {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < limit, "not within {limit:?}: {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
-    begun.elapsed()
-}
-
-fn fence(epoch: u64, lease_seconds: f64) -> Fence {
-    Fence {
-        epoch,
-        lease_seconds,
-    }
-}
-
-/// Whether a write to the file system ends within half a second. The writer is left to end by itself after the thaw.
-fn writable(mountpoint: &std::path::Path) -> bool {
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let probe = mountpoint.join("probe");
-    thread::spawn(move || sender.send(fs::write(probe, "x").is_ok()));
-    receiver
-        .recv_timeout(Duration::from_millis(500))
-        .unwrap_or(false)
-}
 
 #[test]
 fn a_whole_cutover_loses_no_commit_and_leaves_one_writer() {

@@ -8,6 +8,7 @@ pub mod disks;
 pub mod helper;
 pub mod load;
 pub mod postgres;
+pub mod source;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -13,6 +13,7 @@ pub mod fence;
 pub mod filesystem;
 pub mod freeze;
 pub mod mountinfo;
+mod mounts;
 pub mod postgres;
 pub mod record;
 pub mod server;

@@ -8,13 +8,12 @@ use super::engine::Engine;
 use super::fence::{Effect, Event, Phase};
 use super::filesystem::{Freezable, Freezer, Mounted, thaw_leftovers};
 use super::record::Store;
-use super::volumes::{self, Volumes};
+use super::volumes::Volumes;
 use crate::quiesce::protocol::*;
 use serde::Serialize;
 use serde_json::Value;
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -33,7 +32,7 @@ pub struct Host {
     changing: Mutex<()>,
     boot_id: String,
     /// Paths that must stay writable while the database's file systems are frozen.
-    own_paths: Vec<PathBuf>,
+    pub(super) own_paths: Vec<PathBuf>,
     next_freeze: AtomicU64,
 }
 
@@ -341,74 +340,6 @@ impl Host {
             let (fence, effect) = record.fence.after(event, BootSeconds::now())?;
             record.fence = fence;
             Ok(effect)
-        })
-    }
-
-    fn database_mounts(&self) -> Result<Vec<super::mountinfo::Mount>, Refusal> {
-        let mounts = volumes::mounts()?;
-        let mut found: Vec<super::mountinfo::Mount> = Vec::new();
-        for place in self.engine.places()? {
-            if let Some(mount) = super::mountinfo::holding(&mounts, &place)
-                && !found
-                    .iter()
-                    .any(|known| known.device_number == mount.device_number)
-            {
-                found.push(mount.clone());
-            }
-        }
-        Ok(found)
-    }
-
-    fn mount_findings(&self, mount: &super::mountinfo::Mount) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = self.never_frozen(&mount.mountpoint).into_iter().collect();
-        let below = self.volumes.below(&mount.device_number);
-        if below.len() != 1 {
-            let message = match below.as_slice() {
-                [] => format!("{} is not on a volume that can be named", mount.source),
-                several => format!(
-                    "{} spans several volumes: {}",
-                    mount.source,
-                    several.join(", ")
-                ),
-            };
-            findings.push(Finding {
-                severity: Severity::Refuse,
-                subject: mount.mountpoint.display().to_string(),
-                message,
-                remedy: "put the database on file systems that lie on one EBS volume each"
-                    .to_owned(),
-            });
-        }
-        findings
-    }
-
-    /// Why the file system at `mountpoint` must never be frozen, if so.
-    fn never_frozen(&self, mountpoint: &Path) -> Option<Finding> {
-        let device = |path: &Path| {
-            path.ancestors()
-                .find_map(|path| std::fs::metadata(path).ok())
-                .map(|metadata| metadata.dev())
-        };
-        let own = self
-            .own_paths
-            .iter()
-            .find(|path| device(path) == device(mountpoint));
-        let root = mountpoint == Path::new("/") || mountpoint.starts_with("/boot");
-        let message = match own {
-            _ if root => "it is a system file system, which is never frozen".to_owned(),
-            Some(own) => format!(
-                "it holds {}, which this helper needs while it is frozen",
-                own.display()
-            ),
-            None => return None,
-        };
-        let remedy =
-            "move the database or the helper's files to a file system of their own".to_owned();
-        Some(Finding {
-            severity: Severity::Refuse,
-            subject: mountpoint.display().to_string(),
-            message,
-            remedy,
         })
     }
 
