@@ -20,6 +20,7 @@ mod loops;
 mod meter;
 mod metrics;
 mod parameters;
+mod promises;
 mod reception;
 mod share;
 mod snapshot;
