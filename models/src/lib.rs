@@ -36,3 +36,6 @@ pub mod status;
 pub mod step;
 pub mod units;
 pub mod verify;
+
+#[cfg(test)]
+mod story;

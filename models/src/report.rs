@@ -163,3 +163,6 @@ pub struct Verification {
     /// SHA-256 over the identities of all compared blocks of the target.
     pub digest: String,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,375 @@
+//! Tests only: a plan of one volume, and journals in a small notation.
+//!
+//! Tokens: `+60` lets 60 seconds pass; a step's name carries it out; `step!t` fails it (`t`ransient,
+//! `u`nknown, `c`redentials, `p`ermanent, `i`ntegrity); `step?` starts it without an answer;
+//! `op:abort` is a word of the operator. Steps: `preflight`, per round `s1` snapshots, `a1` awaits,
+//! `d1` measures, `h1` shares, `c1` copies, `w1` awaits copies, `round1` does all six; `gate`,
+//! `check`, `fence`, `f2`, `vol`, `att`, `up`, `prove`, `commit`, `act`, `cmp`, `clean`, `down`,
+//! `del`, `unf`.
+
+use chrono::{DateTime, TimeDelta};
+
+use crate::forecast::FittedModel;
+use crate::plan::{
+    Bounds, Forecast, Place, Plan, PlannedRound, PlannedVolume, RoundKind, Verdict, Window,
+};
+use crate::policy::{DatabasePolicy, Policy, TransferPath};
+use crate::progress::{Progress, Refused};
+use crate::report::Verification;
+use crate::step::{
+    Action, CompletedSnapshot, Event, FailureClass, MadeSnapshot, StepResult, Verb, VolumeDelta,
+    VolumeMount, VolumePair,
+};
+use crate::units::{Quantiles, Timestamp};
+
+/// Rounds of the plan start every hour; the window opens at the fourth and is two hours long.
+pub(crate) fn start() -> Timestamp {
+    DateTime::from_timestamp(1_800_000_000, 0).expect("a valid instant")
+}
+
+pub(crate) fn after(seconds: i64) -> Timestamp {
+    start() + TimeDelta::seconds(seconds)
+}
+
+pub(crate) fn forecast(downtime_seconds: f64) -> Forecast {
+    Forecast {
+        freeze_seconds: Quantiles::exact(2.0),
+        write_downtime_seconds: Quantiles::exact(downtime_seconds),
+        read_downtime_seconds: Quantiles::exact(downtime_seconds),
+        final_delta_bytes: Quantiles::exact(1e9),
+        cost_usd: Quantiles::exact(10.0),
+        provenance: Vec::new(),
+    }
+}
+
+fn policy() -> Policy {
+    let target = serde_json::json!({
+        "account": "222222222222", "region": "eu-west-1", "zone": "eu-west-1a",
+        "instance": "i-02",
+    });
+    let policy = serde_json::json!({ "name": "m", "target": target });
+    let mut policy: Policy = serde_json::from_value(policy).expect("a policy of this version");
+    policy.database = Some(DatabasePolicy {
+        engine: "postgres".into(),
+        source_host: "unix:/s".into(),
+        target_host: "unix:/t".into(),
+    });
+    policy
+}
+
+pub(crate) fn plan() -> Plan {
+    let policy = policy();
+    let round = |index: u32, kind| PlannedRound {
+        index,
+        kind,
+        start: after(i64::from(index) * 3600),
+        path: TransferPath::Copy,
+        delta_bytes: Quantiles::exact(1e9),
+        snapshot_seconds: Quantiles::exact(300.0),
+        transfer_seconds: Quantiles::exact(300.0),
+    };
+    let place = |account: &str, region: &str, instance: &str| Place {
+        account: account.parse().expect("an account"),
+        region: region.parse().expect("a region"),
+        zone: format!("{region}a").parse().expect("a zone"),
+        instance: instance.parse().ok(),
+    };
+    let plan = Plan {
+        format: "snapmigrate.plan/1".into(),
+        digest: String::new(),
+        parent: None,
+        name: "m".into(),
+        made_at: start(),
+        seed: 1,
+        profile_digest: String::new(),
+        source: place("111111111111", "us-east-1", "i-01"),
+        target: place("222222222222", "eu-west-1", "i-02"),
+        verdict: Verdict::Converges,
+        binding_constraint: "the snapshot's overhead".into(),
+        confidence: 0.9,
+        forecast: forecast(900.0),
+        rounds: vec![
+            round(0, RoundKind::Base),
+            round(1, RoundKind::Round),
+            round(2, RoundKind::Final),
+        ],
+        window: Window {
+            start: after(4 * 3600),
+            end: after(6 * 3600),
+        },
+        volumes: vec![PlannedVolume {
+            volume: volume(),
+            size_gib: 100,
+            volume_type: "gp3".into(),
+            target_volume_type: "gp3".into(),
+            device: "/dev/sdf".into(),
+            kms_key: None,
+            reusable_base: None,
+        }],
+        paths: Vec::new(),
+        cost: Vec::new(),
+        bounds: Bounds {
+            max_write_downtime_seconds: 1800.0,
+            max_write_bytes_per_second: 1e8,
+            max_rounds: 4,
+            latest_fence: after(6 * 3600),
+        },
+        what_if: Vec::new(),
+        rationale: Vec::new(),
+        model: FittedModel {
+            volumes: Vec::new(),
+            services: Vec::new(),
+            database: true,
+            provenance: Vec::new(),
+        },
+        policy,
+    };
+    plan.sealed()
+}
+
+fn volume() -> crate::ids::VolumeId {
+    "vol-01".parse().expect("a volume")
+}
+
+/// A journal in the making.
+#[derive(Clone, Debug)]
+pub(crate) struct Story {
+    pub(crate) now: Timestamp,
+    pub(crate) entries: Vec<(Timestamp, Event)>,
+    pub(crate) progress: Progress,
+    /// Downtime that the next gates forecast.
+    pub(crate) gate_seconds: f64,
+}
+
+impl Story {
+    pub(crate) fn new() -> Self {
+        let progress = Progress::default();
+        Self {
+            now: start(),
+            entries: Vec::new(),
+            progress,
+            gate_seconds: 900.0,
+        }
+    }
+
+    /// The story told so far; panics with the token that cannot follow.
+    pub(crate) fn of(text: &str) -> Self {
+        let mut story = Self::new();
+        for token in text.split_whitespace() {
+            story
+                .tell(token)
+                .unwrap_or_else(|refused| panic!("{token} of {text:?}: {refused}"));
+        }
+        story
+    }
+
+    pub(crate) fn tell(&mut self, token: &str) -> Result<(), Refused> {
+        if let Some(seconds) = token.strip_prefix('+') {
+            self.now += TimeDelta::seconds(seconds.parse().expect("seconds"));
+            return Ok(());
+        }
+        if let Some(verb) = token.strip_prefix("op:") {
+            let verb: Verb = serde_json::from_value(verb.into()).expect("a verb");
+            return self.say(Event::Operator { verb });
+        }
+        if let Some(round) = token.strip_prefix("round") {
+            let steps = ["s", "a", "d", "h", "c", "w"];
+            return steps
+                .iter()
+                .try_for_each(|step| self.tell(&format!("{step}{round}")));
+        }
+        if let Some(step) = token.strip_suffix('?') {
+            return self.begin(&self.action(step));
+        }
+        if let Some((step, class)) = token.split_once('!') {
+            let action = self.action(step);
+            self.begin(&action)?;
+            return self.say(Event::Failed {
+                action,
+                class: class_of(class),
+                message: "so".into(),
+            });
+        }
+        let action = self.action(token);
+        self.begin(&action)?;
+        let result = self.result(&action);
+        self.say(Event::Finished { action, result })
+    }
+
+    fn begin(&mut self, action: &Action) -> Result<(), Refused> {
+        self.say(Event::Decided {
+            action: action.clone(),
+            reason: "told".into(),
+        })?;
+        let attempt = self.progress.attempts_of(action) + 1;
+        self.say(Event::Started {
+            action: action.clone(),
+            attempt,
+        })
+    }
+
+    pub(crate) fn say(&mut self, event: Event) -> Result<(), Refused> {
+        self.progress.apply(self.now, &event)?;
+        self.entries.push((self.now, event));
+        Ok(())
+    }
+
+    pub(crate) fn action(&self, step: &str) -> Action {
+        let epoch = self.progress.epoch().unwrap_or(7);
+        let gates = u32::try_from(self.progress.gates.len()).expect("few gates");
+        match step {
+            "preflight" => Action::Preflight,
+            "gate" => Action::Gate { attempt: gates + 1 },
+            "check" => Action::Checkpoint { attempt: gates },
+            "fence" => Action::Fence { epoch },
+            "vol" => Action::CreateVolumes,
+            "att" => Action::AttachVolumes,
+            "up" => Action::BringUp,
+            "prove" => Action::Prove,
+            "commit" => Action::Commit { epoch },
+            "act" => Action::Activate { epoch },
+            "cmp" => Action::Compare,
+            "clean" => Action::Cleanup,
+            "down" => Action::TakeDown,
+            "del" => Action::DeleteVolumes,
+            "unf" => Action::Unfence { epoch },
+            _ => self.round_action(step),
+        }
+    }
+
+    fn round_action(&self, step: &str) -> Action {
+        let (kind, round) = step.split_at(1);
+        let round = round
+            .parse()
+            .unwrap_or_else(|_| panic!("{step} is no step"));
+        let tried = |attempt| {
+            self.progress
+                .tried(&Action::FreezeSnapshot { round, attempt })
+        };
+        match kind {
+            "s" => Action::Snapshot { round },
+            "a" => Action::AwaitSnapshots { round },
+            "d" => Action::MeasureDelta { round },
+            "h" => Action::Share { round },
+            "c" => Action::Copy { round },
+            "w" => Action::AwaitCopies { round },
+            "f" => {
+                let attempt = (1..).find(|attempt| !tried(*attempt)).expect("few freezes");
+                Action::FreezeSnapshot { round, attempt }
+            }
+            _ => panic!("{step} is no step"),
+        }
+    }
+
+    fn result(&self, action: &Action) -> StepResult {
+        let now = self.now;
+        let made = |prefix: &str| {
+            let round = action.round().unwrap_or(0);
+            let attempt = self.progress.attempts_of(action);
+            vec![MadeSnapshot {
+                volume: volume(),
+                snapshot: format!("snap-{prefix}{round}{attempt}")
+                    .parse()
+                    .expect("a snapshot"),
+                started_at: now,
+            }]
+        };
+        let completed = |pending: &[MadeSnapshot]| {
+            let done = |made: &MadeSnapshot| CompletedSnapshot {
+                volume: made.volume.clone(),
+                snapshot: made.snapshot.clone(),
+                started_at: made.started_at,
+                completed_at: now,
+                full_bytes: None,
+            };
+            StepResult::Completed {
+                snapshots: pending.iter().map(done).collect(),
+            }
+        };
+        let round = action.round().and_then(|index| self.progress.round(index));
+        match action {
+            Action::Preflight => StepResult::Inspected {
+                mounts: vec![VolumeMount {
+                    volume: volume(),
+                    mountpoint: "/data".into(),
+                }],
+                system_identifier: "42".into(),
+            },
+            Action::Snapshot { .. } => StepResult::Started {
+                snapshots: made("a"),
+            },
+            Action::Copy { .. } => StepResult::Started {
+                snapshots: made("c"),
+            },
+            Action::AwaitSnapshots { .. } => completed(&round.expect("a round").snapshots),
+            Action::AwaitCopies { .. } => completed(&round.expect("a round").copies),
+            Action::MeasureDelta { .. } => StepResult::Deltas {
+                deltas: vec![VolumeDelta {
+                    volume: volume(),
+                    changed_blocks: 10,
+                    runs: vec![(0, 10)],
+                }],
+            },
+            Action::Gate { .. } => StepResult::Gate {
+                write_bytes_per_second: 1e6,
+                write_ops_per_second: 100.0,
+                rate_seconds: 600.0,
+                refusals: Vec::new(),
+                forecast: forecast(self.gate_seconds),
+            },
+            Action::Fence { .. } => StepResult::Fenced {
+                fenced_at: now,
+                last_source_write: now,
+                lsn: "0/10".into(),
+                system_identifier: "42".into(),
+                timeline: 1,
+            },
+            Action::FreezeSnapshot { .. } => StepResult::Frozen {
+                frozen_at: now,
+                answered_at: now + TimeDelta::seconds(1),
+                thawed_at: now + TimeDelta::seconds(2),
+                snapshots: made("f"),
+            },
+            Action::CreateVolumes => StepResult::Volumes {
+                volumes: vec![VolumePair {
+                    source: volume(),
+                    target: "vol-02".parse().expect("a volume"),
+                }],
+            },
+            Action::Prove => StepResult::Proved {
+                replay_lsn: "0/18".into(),
+                system_identifier: "42".into(),
+                timeline: 1,
+            },
+            Action::Commit { .. } => StepResult::Committed { committed_at: now },
+            Action::Activate { .. } => StepResult::Activated {
+                activated_at: now,
+                first_target_write: now + TimeDelta::seconds(1),
+                timeline: 2,
+            },
+            Action::Compare => StepResult::Compared {
+                verification: Verification {
+                    method: "sha256".into(),
+                    blocks_compared: 100,
+                    mismatches: 0,
+                    changed_blocks: 10,
+                    written_blocks: 10,
+                    read_back_blocks: 10,
+                    digest: "d".into(),
+                },
+            },
+            _ => StepResult::Done,
+        }
+    }
+}
+
+fn class_of(letter: &str) -> FailureClass {
+    match letter {
+        "t" => FailureClass::Transient,
+        "u" => FailureClass::Unknown,
+        "c" => FailureClass::Credentials,
+        "p" => FailureClass::Permanent,
+        "i" => FailureClass::Integrity,
+        _ => panic!("{letter} is no class"),
+    }
+}
