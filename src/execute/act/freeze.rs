@@ -136,6 +136,10 @@ impl Context<'_> {
                  executor took over"
             )));
         }
+        if status.frozen {
+            let message = "an earlier freeze still holds; the host ends it within its limit";
+            return Err(Failure::transient(message));
+        }
         Ok(())
     }
 }
