@@ -113,7 +113,7 @@ impl Demand {
             reusable,
             reusable_at,
             latest_finish: policy.latest_finish,
-            max_rounds: policy.max_rounds.min(crate::draws::MAX_ROUNDS as u32) as usize,
+            max_rounds: (policy.max_rounds as usize).min(crate::draws::MAX_ROUNDS),
             limit_seconds: policy.max_write_downtime_seconds,
             confidence: policy.confidence,
             budget_usd: policy.budget_usd,
