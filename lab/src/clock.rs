@@ -32,7 +32,10 @@ impl LabClock {
 
     /// A clock at wall pace, starting now. The only reader of the wall clock in the lab.
     pub fn wall() -> LabClock {
-        LabClock::starting_at(Utc::now())
+        let clock = LabClock::starting_at(Utc::now());
+        // Not when it is first read: until then a lab that nobody asks would fall behind the wall.
+        clock.now();
+        clock
     }
 
     /// The instant the clock started at.

@@ -46,7 +46,7 @@ fn head(report: &Report) -> String {
 fn against_base(report: &Report) -> Option<String> {
     let downtime = report.actual.write_downtime_seconds?;
     let base = report.actual.base_snapshot_seconds?;
-    let share = if downtime > 0.0 {
+    let share = if downtime > 0.0 && base > 2.0 * downtime {
         format!(", {:.0} times less", base / downtime)
     } else {
         String::new()

@@ -48,6 +48,7 @@ impl World {
         self.minute_sums(volume, metric, first, end)
     }
 
+    /// Where the device is looked at, its counters are the whole truth: no writer and no past is made up for it.
     fn minute_sums(
         &self,
         volume: &str,
@@ -57,9 +58,11 @@ impl World {
     ) -> Vec<MetricPoint> {
         let volume = self.volumes.get(volume);
         let writer = volume.and_then(|volume| volume.workload.as_ref());
-        let meter = volume.and_then(|volume| volume.meter.as_ref());
-        let mut samples = writer.map_or_else(Vec::new, |writer| writer.metrics(first, end));
-        samples.extend(meter.map_or_else(Vec::new, |meter| meter.samples(first, end)));
+        let written = || writer.map_or_else(Vec::new, |writer| writer.metrics(first, end));
+        let samples = match volume.and_then(|volume| volume.meter.as_ref()) {
+            Some(meter) => meter.samples(first, end),
+            None => written(),
+        };
         let point = |sample: MinuteSample| MetricPoint {
             at: sample.at,
             sum: sum(metric, sample),
