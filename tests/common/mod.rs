@@ -6,9 +6,13 @@
 
 pub mod disks;
 pub mod helper;
+pub mod lab;
 pub mod load;
 pub mod postgres;
 pub mod source;
+pub mod stage;
+pub mod tool;
+pub mod witness;
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -63,4 +67,10 @@ pub fn try_run(argv: &[&str]) -> Output {
 /// A path as text.
 pub fn text(path: &Path) -> String {
     path.to_str().expect("test paths are UTF-8").to_owned()
+}
+
+/// Shows something with `--nocapture`, and when the test fails.
+#[expect(clippy::print_stdout, reason = "a test's output is for who runs it")]
+pub fn say(what: &str) {
+    println!("{what}");
 }

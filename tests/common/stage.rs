@@ -1,0 +1,227 @@
+//! The stage of a migration: a lab with real volumes, a PostgreSQL on them, a helper on each host, the operator's tool.
+
+use super::disks::Disks;
+use super::helper::Helper;
+use super::lab::LabServer;
+use super::postgres::Cluster;
+use super::source::until;
+use super::tool::{Running, Tool};
+use super::{require_machine, text};
+use serde_json::Value;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The account and region the database leaves.
+pub const SOURCE: (&str, &str) = ("111111111111", "us-east-1");
+/// The account and region it goes to.
+pub const TARGET: (&str, &str) = ("222222222222", "eu-west-1");
+/// The volume with the data.
+pub const DATA: &str = "vol-0da7a000000000001";
+/// The volume with the write-ahead log, where it has one of its own.
+pub const WAL: &str = "vol-03a10000000000002";
+/// The longest freeze that the policy allows.
+pub const FREEZE_LIMIT_SECONDS: f64 = 20.0;
+
+const SOURCE_INSTANCE: &str = "i-0db00000000000001";
+const TARGET_INSTANCE: &str = "i-0db00000000000002";
+const SIZE_GIB: u64 = 2;
+
+/// Everything a migration needs. Fields drop in this order.
+pub struct Stage {
+    /// The operator's tool.
+    pub tool: Tool,
+    /// The helper on the target's host: another mount namespace.
+    pub target: Helper,
+    /// The helper on the source's host.
+    pub source: Helper,
+    /// PostgreSQL: on the source, and once it is activated at the same address on the target.
+    pub cluster: Cluster,
+    /// The simulated AWS.
+    pub lab: LabServer,
+    /// Mount points of the volumes, in their order.
+    pub mounts: Vec<PathBuf>,
+    /// Source volumes.
+    pub volumes: Vec<&'static str>,
+    disks: Disks,
+}
+
+impl Stage {
+    /// A database on one volume, or with its log on a second one.
+    pub fn set(volumes: &[&'static str], lease_seconds: f64) -> Self {
+        require_machine();
+        let disks = Disks::new(64);
+        let scenario = disks.root.join("scenario.toml");
+        fs::write(&scenario, scenario_of(volumes)).expect("the scenario can be written");
+        let directory = disks.root.join("volumes/lab");
+        let mut lab = LabServer::start(&directory, &scenario, time_scale());
+        let mounts: Vec<PathBuf> = ["pg", "wal"]
+            .iter()
+            .map(|name| disks.root.join(name))
+            .take(volumes.len())
+            .collect();
+        for (volume, mountpoint) in volumes.iter().zip(&mounts) {
+            lab.format_and_mount(volume, mountpoint);
+        }
+        let wal = mounts.get(1).map(|mountpoint| mountpoint.join("wal"));
+        let cluster = Cluster::start(
+            &mounts[0].join("data"),
+            wal.as_deref(),
+            &disks.root.join("sockets"),
+        );
+        let source = Helper::source(&disks.root.join("source-host"), &cluster);
+        let target = Helper::elsewhere(&disks.root.join("target-host"), &cluster, mounts.clone());
+        let tool = tool(&disks, &lab);
+        let policy = policy(&source, &target, lease_seconds);
+        fs::write(tool.file("policy.toml"), policy).expect("the policy can be written");
+        Self {
+            tool,
+            target,
+            source,
+            cluster,
+            lab,
+            mounts,
+            volumes: volumes.to_vec(),
+            disks,
+        }
+    }
+
+    /// From the account to a plan and its runbook.
+    pub fn plan(&self) {
+        let region = ["--source-region", SOURCE.1];
+        let measure = [
+            "measure",
+            "--instance",
+            SOURCE_INSTANCE,
+            "-o",
+            "profile.json",
+        ];
+        self.tool.run(&[&measure[..], &region].concat());
+        let plan = [
+            "plan",
+            "--profile",
+            "profile.json",
+            "--policy",
+            "policy.toml",
+        ];
+        self.tool.run(&[&plan[..], &["-o", "plan.json"]].concat());
+        self.tool.run(&["check", "plan.json"]);
+        let runbook = self.tool.run(&["runbook", "plan.json"]);
+        assert!(
+            runbook.contains("Point of no return") || runbook.contains("point of no return"),
+            "{runbook}"
+        );
+    }
+
+    /// Starts the executor, always with the same command.
+    pub fn execute(&self, run: &str) -> Running {
+        let role = format!("arn:aws:iam::{}:role/migrate", TARGET.0);
+        let execute = ["execute", "plan.json", "--cutover"];
+        let files = ["--journal", JOURNAL, "-o", "report.json"];
+        let side = ["--target-role-arn", &role];
+        self.tool
+            .start(run, &[&execute[..], &files, &side].concat())
+    }
+
+    /// The operator does not wait for the planned window.
+    pub fn cut_over_now(&self) {
+        self.tool.run(&["cutover", JOURNAL]);
+    }
+
+    /// Events of the journal, oldest first; none before there is a journal.
+    pub fn events(&self) -> Vec<Value> {
+        if !self.tool.file(JOURNAL).exists() {
+            return Vec::new();
+        }
+        let lines = self.tool.try_text(&["journal", "export", JOURNAL]);
+        let lines = lines.unwrap_or_default();
+        let entries = lines.lines().skip(1).map(serde_json::from_str::<Value>);
+        entries
+            .map(|entry| entry.expect("an entry is JSON")["event"].clone())
+            .collect()
+    }
+
+    /// Whether the journal holds such an event (`started`, `finished`) of such an action.
+    pub fn happened(&self, event: &str, action: &str) -> bool {
+        self.events()
+            .iter()
+            .any(|entry| entry["event"] == event && entry["action"]["action"] == action)
+    }
+
+    /// The report of the last run.
+    pub fn report(&self) -> Value {
+        serde_json::from_str(&self.tool.read("report.json")).expect("a report is JSON")
+    }
+
+    /// Waits until the journal holds an event while the executor runs.
+    pub fn await_event(&self, executor: &mut Running, event: &str, action: &str) {
+        until(
+            &format!("{action} {event}"),
+            Duration::from_secs(180),
+            || {
+                let happened = self.happened(event, action);
+                let [_, err] = executor.said();
+                assert!(happened || executor.runs(), "the executor ended:\n{err}");
+                happened
+            },
+        );
+    }
+}
+
+/// The journal's file.
+pub const JOURNAL: &str = "orders.journal.sqlite";
+
+/// What the lab's service times are divided by: `SNAPMIGRATE_TEST_TIME_SCALE`, for a demo at AWS's pace 1.
+fn time_scale() -> f64 {
+    let scale = std::env::var("SNAPMIGRATE_TEST_TIME_SCALE").ok();
+    scale.map_or(30.0, |scale| {
+        scale
+            .parse()
+            .expect("SNAPMIGRATE_TEST_TIME_SCALE is a number")
+    })
+}
+
+fn tool(disks: &Disks, lab: &LabServer) -> Tool {
+    let environment = [
+        ("AWS_ACCESS_KEY_ID", SOURCE.0),
+        ("AWS_SECRET_ACCESS_KEY", "any"),
+        ("AWS_ENDPOINT_URL", &lab.url),
+    ];
+    Tool::new(&disks.root.join("operator"), &environment)
+}
+
+fn scenario_of(volumes: &[&str]) -> String {
+    let place = |side: &str, (account, region): (&str, &str), instance: &str| {
+        format!(
+            "[{side}]\naccount = \"{account}\"\nregion = \"{region}\"\nzone = \"{region}a\"\n\
+             instance = \"{instance}\"\n\n"
+        )
+    };
+    let volume = |(volume, device): (&&str, &str)| {
+        format!(
+            "[[volumes]]\nid = \"{volume}\"\ndevice = \"{device}\"\nsize_gib = {SIZE_GIB}\n\
+             written_gib = 0.0\n\n"
+        )
+    };
+    let head = "format = \"snapmigrate.scenario/1\"\nname = \"postgres\"\nseed = 7\n\
+                start = \"2026-11-02T08:00:00Z\"\n\n";
+    let places =
+        place("source", SOURCE, SOURCE_INSTANCE) + &place("target", TARGET, TARGET_INSTANCE);
+    let devices = ["/dev/sdf", "/dev/sdg"];
+    let volumes: String = volumes.iter().zip(devices).map(volume).collect();
+    format!("{head}{places}{volumes}")
+}
+
+fn policy(source: &Helper, target: &Helper, lease_seconds: f64) -> String {
+    let (account, region) = TARGET;
+    format!(
+        "format = \"snapmigrate.policy/1\"\nname = \"orders\"\nmax_write_downtime_seconds = 1200\n\
+         confidence = 0.9\npaths = [\"copy\"]\nlease_seconds = {lease_seconds:?}\n\
+         freeze_limit_seconds = {FREEZE_LIMIT_SECONDS:?}\n\n\
+         [target]\naccount = \"{account}\"\nregion = \"{region}\"\nzone = \"{region}a\"\n\
+         instance = \"{TARGET_INSTANCE}\"\n\n\
+         [database]\nengine = \"postgres\"\nsource_host = \"unix:{}\"\ntarget_host = \"unix:{}\"\n",
+        text(&source.socket),
+        text(&target.socket)
+    )
+}
