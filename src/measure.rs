@@ -57,7 +57,7 @@ impl Default for Options {
 #[derive(Debug, thiserror::Error)]
 pub enum MeasureError {
     /// AWS refused or did not answer.
-    #[error("cannot measure")]
+    #[error(transparent)]
     Cloud(#[from] CloudError),
     /// Nothing to migrate.
     #[error(

@@ -10,7 +10,7 @@ use snapmigrate_models::profile::Profile;
 
 use super::{CliError, ConnectionArgs, Exit, Ui, files, runtime};
 use crate::clock::Clock;
-use crate::cloud::{self, Transport};
+use crate::cloud::{self, CloudError, Transport};
 use crate::measure::{self, MeasureError, Options, ProbePolicy, Subject};
 use crate::view;
 
@@ -103,5 +103,25 @@ pub async fn read(
 }
 
 fn failed(error: MeasureError) -> CliError {
-    CliError::failed("nothing was measured and nothing was changed").caused_by(error)
+    let hint = match &error {
+        MeasureError::Cloud(cloud) => hint(cloud),
+        _ => None,
+    };
+    let failed = CliError::failed("nothing was measured and nothing was changed").caused_by(error);
+    match hint {
+        Some(hint) => failed.hint(hint),
+        None => failed,
+    }
+}
+
+fn hint(error: &CloudError) -> Option<&'static str> {
+    match error.code.as_str() {
+        code if code.ends_with("NotFound") => Some(
+            "check the id, the region (--source-region) and whose credentials these are (--source-profile)",
+        ),
+        "dispatch" | "timeout" => Some(
+            "no answer: check the region's name (--source-region), the network and --endpoint-url",
+        ),
+        _ => None,
+    }
 }
