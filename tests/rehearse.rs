@@ -15,7 +15,9 @@ fn snapmigrate(arguments: &[&str]) -> Output {
 }
 
 fn scenario(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/scenarios").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures/scenarios")
+        .join(name);
     path.to_str().expect("test paths are UTF-8").to_owned()
 }
 
@@ -33,11 +35,26 @@ fn temporary(name: &str) -> PathBuf {
 fn rehearsed(seed: &str, name: &str) -> (Vec<u8>, Vec<u8>) {
     let journal = temporary(name);
     let file = journal.to_str().expect("test paths are UTF-8");
-    let run =
-        snapmigrate(&["rehearse", &scenario("tiny.toml"), "--seed", seed, "--json", "--journal", file]);
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let run = snapmigrate(&[
+        "rehearse",
+        &scenario("tiny.toml"),
+        "--seed",
+        seed,
+        "--json",
+        "--journal",
+        file,
+    ]);
+    assert!(
+        run.status.success(),
+        "{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
     let export = snapmigrate(&["journal", "export", file]);
-    assert!(export.status.success(), "{}", String::from_utf8_lossy(&export.stderr));
+    assert!(
+        export.status.success(),
+        "{}",
+        String::from_utf8_lossy(&export.stderr)
+    );
     let _ = std::fs::remove_file(&journal);
     (run.stdout, export.stdout)
 }
@@ -46,30 +63,59 @@ fn rehearsed(seed: &str, name: &str) -> (Vec<u8>, Vec<u8>) {
 fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
     let once = rehearsed("5", "once");
     let again = rehearsed("5", "again");
-    assert!(once == again, "report or journal differ between two runs of one seed");
+    assert!(
+        once == again,
+        "report or journal differ between two runs of one seed"
+    );
     let other = rehearsed("6", "other");
-    assert!(once.0 != other.0 && once.1 != other.1, "the seed changes nothing");
+    assert!(
+        once.0 != other.0 && once.1 != other.1,
+        "the seed changes nothing"
+    );
 }
 
 #[test]
 fn the_fourteen_hours_become_minutes_with_every_block_compared() {
     let run = snapmigrate(&["rehearse", &scenario("fourteen-hours.toml"), "--json"]);
-    assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stderr));
+    assert_eq!(
+        run.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
     let report = report(&run);
     assert_eq!(report["format"], "snapmigrate.report/1");
     assert_eq!(report["outcome"], "cut_over");
-    let base = report["actual"]["base_snapshot_seconds"].as_f64().expect("a duration");
-    let downtime = report["actual"]["write_downtime_seconds"].as_f64().expect("a duration");
-    assert!((13.0..15.0).contains(&(base / 3600.0)), "the base took {base} s");
-    assert!(downtime * 20.0 < base, "downtime {downtime} s against {base} s");
-    let freeze = report["actual"]["freeze_seconds"].as_f64().expect("a duration");
+    let base = report["actual"]["base_snapshot_seconds"]
+        .as_f64()
+        .expect("a duration");
+    let downtime = report["actual"]["write_downtime_seconds"]
+        .as_f64()
+        .expect("a duration");
+    assert!(
+        (13.0..15.0).contains(&(base / 3600.0)),
+        "the base took {base} s"
+    );
+    assert!(
+        downtime * 20.0 < base,
+        "downtime {downtime} s against {base} s"
+    );
+    let freeze = report["actual"]["freeze_seconds"]
+        .as_f64()
+        .expect("a duration");
     assert!(freeze > 0.0 && freeze < 30.0, "frozen for {freeze} s");
     let verification = &report["verification"];
     assert_eq!(verification["method"], "block_versions");
     assert_eq!(verification["mismatches"], 0);
     assert_eq!(verification["blocks_compared"], (3072 + 200) * GIB_BLOCKS);
-    assert_eq!(verification["changed_blocks"], verification["written_blocks"]);
-    assert_eq!(verification["changed_blocks"], verification["read_back_blocks"]);
+    assert_eq!(
+        verification["changed_blocks"],
+        verification["written_blocks"]
+    );
+    assert_eq!(
+        verification["changed_blocks"],
+        verification["read_back_blocks"]
+    );
     assert_eq!(report["proof"]["fence_lsn"], report["proof"]["target_lsn"]);
 }
 
@@ -87,10 +133,17 @@ fn the_report_tells_the_cutover_in_order() {
         "activated",
         "first_target_write",
     ];
-    let told: Vec<&str> = named.iter().map(|name| times[name].as_str().expect(name)).collect();
+    let told: Vec<&str> = named
+        .iter()
+        .map(|name| times[name].as_str().expect(name))
+        .collect();
     assert!(told.is_sorted(), "{told:?}");
-    let kinds: Vec<&Value> =
-        report["rounds"].as_array().expect("rounds").iter().map(|round| &round["kind"]).collect();
+    let kinds: Vec<&Value> = report["rounds"]
+        .as_array()
+        .expect("rounds")
+        .iter()
+        .map(|round| &round["kind"])
+        .collect();
     assert_eq!(kinds.first(), Some(&&Value::from("base")));
     assert_eq!(kinds.last(), Some(&&Value::from("final")));
 }
@@ -114,10 +167,22 @@ fn a_scenario_that_cannot_be_used_is_a_usage_error_that_names_the_key() {
 fn a_policy_that_allows_no_rounds_is_refused_before_anything_is_done() {
     let text = std::fs::read_to_string(scenario("tiny.toml")).expect("the fixture is there");
     let path = temporary("hopeless.toml");
-    let hopeless = text.replace("max_write_downtime_seconds = 1800", "max_write_downtime_seconds = 5");
+    let hopeless = text.replace(
+        "max_write_downtime_seconds = 1800",
+        "max_write_downtime_seconds = 5",
+    );
     assert_ne!(text, hopeless, "the fixture has the limit this test lowers");
     std::fs::write(&path, hopeless).expect("a file can be written");
-    let run = snapmigrate(&["rehearse", path.to_str().expect("test paths are UTF-8"), "--quiet"]);
+    let run = snapmigrate(&[
+        "rehearse",
+        path.to_str().expect("test paths are UTF-8"),
+        "--quiet",
+    ]);
     let _ = std::fs::remove_file(&path);
-    assert_eq!(run.status.code(), Some(3), "{}", String::from_utf8_lossy(&run.stderr));
+    assert_eq!(
+        run.status.code(),
+        Some(3),
+        "{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
 }

@@ -219,12 +219,13 @@ fn another_round(view: View<'_>, opens: Timestamp, closes: Timestamp) -> Option<
 /// What a round takes: as the last incremental one, else as planned. None without any of both.
 fn round_seconds(view: View<'_>) -> Option<f64> {
     let rounds = view.progress.rounds.iter().skip(1);
-    let measured = rounds.filter_map(|(_, r)| Some(r.snapshot_seconds()? + r.transfer_seconds()?));
+    let mut measured =
+        rounds.filter_map(|(_, r)| Some(r.snapshot_seconds()? + r.transfer_seconds()?));
     let planned = view
         .plan
         .rounds
         .iter()
         .filter(|r| r.kind != RoundKind::Base);
     let mut planned = planned.map(|r| r.snapshot_seconds.p90 + r.transfer_seconds.p90);
-    measured.last().or_else(|| planned.next())
+    measured.next_back().or_else(|| planned.next())
 }

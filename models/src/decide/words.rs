@@ -6,7 +6,7 @@ use crate::units::{GIB, Timestamp};
 
 /// A span such as `14 h 03 min`, `4 min 10 s` or `12 s`.
 pub(super) fn span(seconds: f64) -> String {
-    let seconds = TimeDelta::milliseconds(millis(seconds.max(0.0))).num_seconds();
+    let seconds = millis(seconds.max(0.0).round()) / 1000;
     match seconds {
         s if s >= 3600 => format!("{} h {:02} min", s / 3600, s % 3600 / 60),
         s if s >= 60 => format!("{} min {:02} s", s / 60, s % 60),
