@@ -8,6 +8,7 @@ use snapmigrate_models::format::Document;
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::policy::Policy;
 use snapmigrate_models::profile::Profile;
+use snapmigrate_models::report::Report;
 
 fn text(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -49,6 +50,12 @@ fn plan() {
 #[test]
 fn findings() {
     frozen::<Findings>("findings.json");
+}
+
+#[test]
+fn report() {
+    let report: Report = frozen("report.json");
+    assert!(!report.rounds.is_empty(), "an example with a chain");
 }
 
 #[test]

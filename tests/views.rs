@@ -9,6 +9,7 @@ use snapmigrate_models::format::Document;
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::profile::Profile;
 use snapmigrate_models::progress::Progress;
+use snapmigrate_models::report::Report;
 use snapmigrate_models::status::status;
 use snapmigrate_models::step::{Action, Event};
 use snapmigrate_models::units::Timestamp;
@@ -74,6 +75,14 @@ fn findings() {
     assert_shows(
         "findings.txt",
         &view::findings(&example::<Findings>("findings.json")),
+    );
+}
+
+#[test]
+fn report() {
+    assert_shows(
+        "report.txt",
+        &view::report(&example::<Report>("report.json")),
     );
 }
 

@@ -38,7 +38,11 @@ pub fn run(args: &Args, verb: Verb, ui: &Ui) -> Result<Exit, CliError> {
             journal
                 .append(Clock::System.now(), &event)
                 .map_err(failed)?;
-            ui.note("journaled; nobody executes now, `execute` goes on with it");
+            ui.note(if verb == Verb::Finalize {
+                "journaled: the migration is final"
+            } else {
+                "journaled; nobody executes now, `execute` goes on with it"
+            });
         }
         Err(JournalError::Locked { .. }) => {
             request(&args.journal, verb)
