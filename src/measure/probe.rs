@@ -9,8 +9,11 @@ use super::MeasureError;
 use crate::clock::Clock;
 use crate::cloud::{Cloud, Tags};
 
-/// How often a pending probe is looked at: its duration itself comes from the service's own times.
-const POLL: Duration = Duration::from_secs(30);
+/// Shortest and longest pause between two looks at a pending probe, in seconds: its duration itself
+/// comes from the service's own times.
+const PAUSE_SECONDS: (f64, f64) = (5.0, 60.0);
+/// A pause is this share of what was waited so far.
+const SHARE: f64 = 0.1;
 
 /// Probe snapshots the operator allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +65,11 @@ async fn start(
 }
 
 async fn wait(cloud: &Cloud, clock: &Clock, set: &[SnapshotId]) -> Result<(), MeasureError> {
+    let since = clock.now();
     loop {
-        clock.sleep(POLL).await;
+        let waited_seconds = (clock.now() - since).as_seconds_f64();
+        let pause = (waited_seconds * SHARE).clamp(PAUSE_SECONDS.0, PAUSE_SECONDS.1);
+        clock.sleep(Duration::from_secs_f64(pause)).await;
         let facts = match cloud.describe_snapshots(set).await {
             // A new snapshot may stay invisible for a while (EC2 eventual consistency).
             Err(error) if error.code.ends_with("NotFound") => continue,
