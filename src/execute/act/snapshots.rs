@@ -26,16 +26,15 @@ impl Context<'_> {
         round: u32,
         action: &Action,
     ) -> Result<StepResult, Failure> {
-        if round == 0 && self.attempt == 1 {
-            if let Some(base) = self.reusable_base().await? {
-                return Ok(StepResult::Started { snapshots: base });
-            }
+        let may_reuse = round == 0 && self.attempt == 1;
+        if may_reuse && let Some(base) = self.reusable_base().await? {
+            return Ok(StepResult::Started { snapshots: base });
         }
         let step = action.step_id();
-        if self.attempt > 1 {
-            if let Some(snapshots) = self.adopt_set(&step).await? {
-                return Ok(StepResult::Started { snapshots });
-            }
+        if self.attempt > 1
+            && let Some(snapshots) = self.adopt_set(&step).await?
+        {
+            return Ok(StepResult::Started { snapshots });
         }
         self.keep_spacing().await;
         Ok(StepResult::Started {
