@@ -21,7 +21,7 @@ pub const DATA: &str = "vol-0da7a000000000001";
 /// The volume with the write-ahead log, where it has one of its own.
 pub const WAL: &str = "vol-03a10000000000002";
 /// The longest freeze that the policy allows.
-pub const FREEZE_LIMIT_SECONDS: f64 = 20.0;
+pub const FREEZE_LIMIT_SECONDS: f64 = 10.0;
 
 const SOURCE_INSTANCE: &str = "i-0db00000000000001";
 const TARGET_INSTANCE: &str = "i-0db00000000000002";
