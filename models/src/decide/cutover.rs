@@ -253,17 +253,28 @@ pub(super) fn after_activation(view: View<'_>) -> Next {
             reason,
         };
     }
-    let clean_up_failed = progress.failing.contains_key(&Action::Cleanup.step_id());
-    if !progress.cleaned && !clean_up_failed && !progress.superfluous().is_empty() {
-        let count = progress.superfluous().len();
-        return view.act(
-            Action::Cleanup,
-            format!("{count} snapshots have two completed successors"),
-        );
+    if let Some(next) = clean_up(view) {
+        return next;
     }
     Next::Stop {
         outcome: RunOutcome::CutOver,
         reason: done(view, verification.blocks_compared),
+    }
+}
+
+/// What two completed successors made superfluous goes, and is left when it cannot.
+fn clean_up(view: View<'_>) -> Option<Next> {
+    let count = view.progress.superfluous().len();
+    if view.progress.cleaned || count == 0 {
+        return None;
+    }
+    match view.retry_fenced(&Action::Cleanup) {
+        Retry::Now => {
+            let reason = format!("{count} snapshots have two completed successors");
+            Some(view.act(Action::Cleanup, reason))
+        }
+        Retry::Later(next) => Some(next),
+        Retry::GivenUp(_) => None,
     }
 }
 

@@ -183,6 +183,11 @@ fn after_the_commit_only_forward() {
     assert_eq!(told(&format!("{committed} act!p")), "operator");
     assert_eq!(told(&format!("{committed} act!p op:resume")), "activate.7");
     assert_eq!(told(&format!("{committed} act cmp!p")), "operator");
+    assert_eq!(told(&format!("{committed} act cmp clean!u +5")), "cleanup");
+    assert_eq!(
+        told(&format!("{committed} act cmp clean!p")),
+        "stop cutover"
+    );
     let mut story = Story::of(&committed);
     assert!(story.tell("unf").is_err(), "two writers");
 }

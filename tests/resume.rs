@@ -1,0 +1,186 @@
+//! The executor is killed at entries of its journal and taken up again: the same end, nothing made
+//! twice, nothing lost.
+//!
+//! By default every eighth entry; `SNAPMIGRATE_KILL_STRIDE=1 cargo test --test resume` takes all.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use snapmigrate::cloud::Tags;
+use snapmigrate::execute::{Audited, Comparison, Control, Ended, Run, Sides, execute};
+use snapmigrate::journal::{Entry, Journal};
+use snapmigrate::quiesce::channel::Channel;
+use snapmigrate::rehearse::Stage;
+use snapmigrate_lab::{Lab, Scenario};
+use snapmigrate_models::decide::Goal;
+use snapmigrate_models::plan::Plan;
+use snapmigrate_models::progress::Progress;
+use snapmigrate_models::report::RunOutcome;
+use snapmigrate_models::schedule::make_plan;
+use tokio::sync::Notify;
+
+const SCENARIO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/scenarios/tiny.toml");
+
+/// What is left in both accounts at the end.
+#[derive(Debug, PartialEq, Eq)]
+struct World {
+    source_snapshots: usize,
+    copies: usize,
+    volumes: usize,
+}
+
+fn paused<T>(work: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap()
+        .block_on(work)
+}
+
+fn scenario() -> Scenario {
+    Scenario::load(Path::new(SCENARIO)).unwrap()
+}
+
+fn host(lab: &Lab, instance: &str) -> Channel {
+    let (lab, instance) = (lab.clone(), instance.to_owned());
+    Channel::in_process(Arc::new(move |request| {
+        let (lab, instance) = (lab.clone(), instance.clone());
+        Box::pin(async move { lab.host(&instance, request).await })
+    }))
+}
+
+fn sides(stage: &Stage, scenario: &Scenario) -> Sides {
+    let lab = stage.lab.clone();
+    Sides {
+        source: stage.source.clone(),
+        target: stage.target.clone(),
+        source_host: Some(host(&stage.lab, &scenario.source.instance)),
+        target_host: Some(host(&stage.lab, &scenario.target.instance)),
+        comparison: Comparison::Audit(Box::new(move |pairs, _| {
+            let pairs: Vec<_> = pairs
+                .iter()
+                .map(|p| (p.source.to_string(), p.target.to_string()))
+                .collect();
+            let audit = lab.audit(&pairs).map_err(|error| error.to_string())?;
+            Ok(Audited {
+                blocks_compared: audit.blocks_compared,
+                mismatches: audit.mismatches,
+                digest: audit.digest,
+            })
+        })),
+    }
+}
+
+/// Runs until the end, or until `kill_at` entries are durable; true when it was killed.
+async fn run(
+    stage: &Stage,
+    sides: &Sides,
+    journal: &mut Journal,
+    kill_at: Option<u64>,
+) -> Option<Ended> {
+    let (killed, now) = (Notify::new(), Cell::new(false));
+    let mut watcher = |entry: &Entry, _: &Progress| {
+        if kill_at.is_some_and(|at| entry.seq >= at) && !now.replace(true) {
+            killed.notify_one();
+        }
+    };
+    let run = Run {
+        clock: stage.clock,
+        goal: Goal { cutover: true },
+        control: Control::none(),
+        watcher: &mut watcher,
+    };
+    tokio::select! {
+        biased;
+        () = killed.notified() => None,
+        ended = execute(sides, journal, run) => Some(ended.unwrap()),
+    }
+}
+
+async fn world(stage: &Stage, plan: &Plan) -> World {
+    let digest: String = plan.digest.chars().take(16).collect();
+    let tags = Tags::from([("snapmigrate:plan".to_owned(), digest)]);
+    World {
+        source_snapshots: stage.source.snapshots_tagged(&tags).await.unwrap().len(),
+        copies: stage.target.snapshots_tagged(&tags).await.unwrap().len(),
+        volumes: stage.target.volumes_tagged(&tags).await.unwrap().len(),
+    }
+}
+
+struct File(PathBuf);
+
+impl Drop for File {
+    fn drop(&mut self) {
+        for suffix in ["", ".lock"] {
+            let _ = std::fs::remove_file(format!("{}{suffix}", self.0.display()));
+        }
+    }
+}
+
+/// One migration on a fresh lab, killed once; entries of the journal and what is left.
+fn migrate(plan: &Plan, kill_at: Option<u64>) -> (u64, World) {
+    let scenario = scenario();
+    let name = format!("snapmigrate-resume-{}-{kill_at:?}", std::process::id());
+    let file = File(std::env::temp_dir().join(name));
+    paused(async {
+        let stage = Stage::set(&scenario, scenario.seed).await.unwrap();
+        let sides = sides(&stage, &scenario);
+        if kill_at.is_some() {
+            let mut journal = Journal::open(&file.0, plan).unwrap();
+            assert_eq!(
+                run(&stage, &sides, &mut journal, kill_at).await,
+                None,
+                "killed"
+            );
+        }
+        let mut journal = Journal::open(&file.0, plan).unwrap();
+        let ended = run(&stage, &sides, &mut journal, None).await;
+        let cut_over = matches!(
+            &ended,
+            Some(Ended::Closed {
+                outcome: RunOutcome::CutOver,
+                ..
+            })
+        );
+        assert!(
+            cut_over,
+            "killed at {kill_at:?}: {ended:?}\n{}",
+            journal.recorded().export()
+        );
+        let verification = journal.progress().verification.clone().unwrap();
+        assert_eq!(verification.mismatches, 0, "killed at {kill_at:?}");
+        assert_eq!(verification.changed_blocks, verification.written_blocks);
+        (journal.progress().entries, world(&stage, plan).await)
+    })
+}
+
+#[test]
+fn killed_at_its_journals_entries_it_ends_the_same() {
+    let scenario = scenario();
+    let plan = paused(async {
+        let stage = Stage::set(&scenario, scenario.seed).await.unwrap();
+        let profile = stage.measure(&scenario).await.unwrap();
+        make_plan(&profile, &stage.policy, scenario.start, scenario.seed).unwrap()
+    });
+    let (entries, whole) = migrate(&plan, None);
+    assert_eq!(
+        whole,
+        World {
+            source_snapshots: 2,
+            copies: 2,
+            volumes: 1
+        }
+    );
+    let stride = std::env::var("SNAPMIGRATE_KILL_STRIDE")
+        .ok()
+        .and_then(|s| s.parse().ok());
+    for kill_at in (1..entries).step_by(stride.unwrap_or(8)) {
+        let (_, left) = migrate(&plan, Some(kill_at));
+        assert_eq!(left, whole, "killed at {kill_at}");
+    }
+}
