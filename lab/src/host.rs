@@ -103,6 +103,7 @@ pub struct SimulatedHost {
     commits: u64,
     written_lsn: u64,
     mounts: Vec<Mount>,
+    activated: Option<(u64, Value)>,
     calls: u64,
 }
 
@@ -135,6 +136,7 @@ impl SimulatedHost {
             commits: 0,
             written_lsn: FIRST_LSN,
             mounts: Vec::new(),
+            activated: None,
             calls: 0,
         }
     }

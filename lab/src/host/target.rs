@@ -124,6 +124,10 @@ impl SimulatedHost {
     pub(super) fn activate(&mut self, now: DateTime<Utc>, request: Request<'_>) -> Outcome {
         let epoch = request.number("epoch")?;
         self.guard.require_current(epoch)?;
+        // Asked again after a lost answer, the host says what it said.
+        if let Some((_, reply)) = self.activated.as_ref().filter(|(done, _)| *done == epoch) {
+            return Ok((reply.clone(), self.draw(ANSWER_SECONDS, "activate again")));
+        }
         let reverting =
             matches!(self.guard.fence, Fence::Permanent { .. }) && self.guard.epoch < Some(epoch);
         let standby = self.state == State::Standby && self.guard.fence == Fence::None;
@@ -147,6 +151,7 @@ impl SimulatedHost {
             "activated_at": time(activated_at), "first_target_write": time(first_write),
             "timeline": self.timeline, "lsn": format_lsn(self.lsn()),
         });
+        self.activated = Some((epoch, value.clone()));
         Ok((value, crate::seconds_between(now, first_write)))
     }
 
