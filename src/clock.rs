@@ -5,7 +5,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws_smithy_async::time::TimeSource;
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// Longest single sleep of the system clock: wall time is read again after each, so that a
@@ -66,12 +65,6 @@ impl Clock {
     /// Returns after `duration`.
     pub async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
-    }
-}
-
-impl TimeSource for Clock {
-    fn now(&self) -> SystemTime {
-        Self::now(self).into()
     }
 }
 

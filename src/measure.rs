@@ -14,6 +14,7 @@ use snapmigrate_models::ids::{InstanceId, VolumeId};
 use snapmigrate_models::inventory::Inventory;
 use snapmigrate_models::observation::{VolumeObservations, WritePeriod};
 use snapmigrate_models::profile::Profile;
+use snapmigrate_models::step::FailureClass;
 use snapmigrate_models::units::Timestamp;
 
 use crate::clock::Clock;
@@ -128,7 +129,8 @@ pub async fn measure(
     let mut notes = Vec::new();
     let mut volumes = Vec::new();
     for facts in &inventory.volumes {
-        let writes = write_history(cloud, &facts.volume, clock.now(), options.history).await?;
+        let read = write_history(cloud, &facts.volume, clock.now(), options.history).await;
+        let writes = noted_when_refused(read, &facts.volume, &mut notes)?;
         let observed = observe(cloud, &inventory, &facts.volume, writes, &mut notes).await?;
         volumes.push(observed);
     }
@@ -189,6 +191,21 @@ async fn write_history(
             .await?,
     );
     Ok(writes)
+}
+
+/// A profile can do without a write history that CloudWatch refuses for good, but must say so.
+fn noted_when_refused(
+    read: Result<Vec<WritePeriod>, MeasureError>,
+    volume: &VolumeId,
+    notes: &mut Vec<String>,
+) -> Result<Vec<WritePeriod>, MeasureError> {
+    match read {
+        Err(MeasureError::Cloud(error)) if error.class == FailureClass::Permanent => {
+            notes.push(format!("{volume}: CloudWatch was not read: {error}"));
+            Ok(Vec::new())
+        }
+        read => read,
+    }
 }
 
 /// Metrics are asked for on whole periods, so that no sum is cut.

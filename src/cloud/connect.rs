@@ -1,12 +1,13 @@
 //! Makes the clients of one side: credentials, region, endpoint, time, retries and timeouts, all pinned.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{AppName, BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_async::time::TimeSource;
 use aws_smithy_http_client::{Builder, tls};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
@@ -158,6 +159,12 @@ fn clients(config: &SdkConfig, region: Region, clock: Clock, in_lab: bool) -> Cl
         ebs: aws_sdk_ebs::Client::from_conf(ebs.build()),
         cloudwatch: aws_sdk_cloudwatch::Client::new(config),
         sts: aws_sdk_sts::Client::new(config),
+    }
+}
+
+impl TimeSource for Clock {
+    fn now(&self) -> SystemTime {
+        Self::now(self).into()
     }
 }
 

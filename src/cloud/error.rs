@@ -106,7 +106,7 @@ pub(super) fn classify<E: ProvideErrorMetadata + Error + 'static>(
         SdkError::DispatchFailure(_) => (
             FailureClass::Unknown,
             "dispatch".to_owned(),
-            chain_of(error),
+            unreachable_hint(error),
         ),
         _ => (
             FailureClass::Permanent,
@@ -128,9 +128,11 @@ fn service_error<E: ProvideErrorMetadata + Error + 'static>(
     status: u16,
 ) -> (FailureClass, String, String) {
     let code = error.code().unwrap_or("unknown").to_owned();
-    let message = error
-        .message()
-        .map_or_else(|| chain_of(error), ToOwned::to_owned);
+    let message = match (error.message(), error.code()) {
+        (Some(message), _) => message.to_owned(),
+        (None, Some(_)) => chain_of(error),
+        (None, None) => foreign_answer(status, error),
+    };
     let class = match code.as_str() {
         code if CREDENTIAL_CODES.contains(&code) => FailureClass::Credentials,
         code if TRANSIENT_CODES.contains(&code) || status >= 500 => FailureClass::Transient,
@@ -155,6 +157,25 @@ fn credentials_hint(error: &(dyn Error + 'static)) -> String {
     format!(
         "no usable credentials ({detail}): set AWS_PROFILE or AWS_ACCESS_KEY_ID, log in again, or \
          name a profile with --source-profile / --target-profile"
+    )
+}
+
+/// What to say when nobody answered: a wrong region has no endpoint either.
+fn unreachable_hint(error: &(dyn Error + 'static)) -> String {
+    let detail = chain_of(error);
+    format!(
+        "no connection ({detail}): check the network, the region, and --endpoint-url or \
+         AWS_ENDPOINT_URL when one is set"
+    )
+}
+
+/// What to say of an error that carries no code of AWS.
+fn foreign_answer(status: u16, error: &(dyn Error + 'static)) -> String {
+    let detail = chain_of(error);
+    format!(
+        "HTTP status {status} without an error code of AWS ({detail}): the endpoint does not serve \
+         this operation, or not in this region; check the region, and --endpoint-url or \
+         AWS_ENDPOINT_URL when one is set"
     )
 }
 

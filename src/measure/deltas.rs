@@ -56,11 +56,12 @@ pub(super) async fn measure(
                 measured.durations.extend(duration(cloud, newer, moved));
                 measured.deltas.push(delta);
             }
-            Err(MeasureError::Cloud(error)) if error.class == FailureClass::Permanent => notes
-                .push(format!(
+            Err(MeasureError::Cloud(error)) if is_about_the_pair(error.class) => {
+                notes.push(format!(
                     "{volume}: {} and {} are left out: {error}",
                     older.snapshot, newer.snapshot
-                )),
+                ));
+            }
             Err(error) => return Err(error),
         }
     }
@@ -71,6 +72,15 @@ pub(super) async fn measure(
             .extend(duration(cloud, first, first.full_bytes));
     }
     Ok(measured)
+}
+
+/// Whether the service answered and could not compare this pair, retries included. Without an answer or
+/// with refused credentials the next pair would fare no better.
+const fn is_about_the_pair(class: FailureClass) -> bool {
+    match class {
+        FailureClass::Permanent | FailureClass::Transient | FailureClass::Integrity => true,
+        FailureClass::Credentials | FailureClass::Unknown => false,
+    }
 }
 
 fn is_usable(facts: &SnapshotFacts, volume: &VolumeId) -> bool {

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 use super::blocks::{BLOCK_BYTES, BLOCK_LEN, BLOCKS_PER_GIB, BlockSet};
 use super::{ContentError, extents, reflink};
@@ -19,22 +21,28 @@ const GIB: u64 = 1 << 30;
 pub struct ImageStore {
     dir: PathBuf,
     reflink: bool,
+    /// Held while the store exists: two labs over one directory would overwrite each other's images.
+    _lock: File,
 }
 
 impl ImageStore {
-    /// Opens or creates the directory and finds out whether its file system can share extents.
+    /// Opens or creates the directory, for this lab alone, and finds out whether its file system can share
+    /// extents.
     ///
     /// # Errors
-    /// [`ContentError::Io`] when the directory cannot be written.
+    /// [`ContentError::Io`] when the directory cannot be written, [`ContentError::InUse`] when another lab
+    /// holds it.
     pub fn open(dir: &Path) -> Result<Arc<Self>, ContentError> {
         for part in ["volumes", "snapshots"] {
             let path = dir.join(part);
             fs::create_dir_all(&path).map_err(io_error("creating the directory", &path))?;
         }
+        let lock = locked(dir)?;
         let reflink = reflink::supported(dir).map_err(io_error("trying a clone", dir))?;
         Ok(Arc::new(Self {
             dir: dir.to_owned(),
             reflink,
+            _lock: lock,
         }))
     }
 
@@ -284,6 +292,19 @@ impl Image {
 
     fn failed(&self, action: &'static str) -> impl Fn(io::Error) -> ContentError {
         io_error(action, &self.path)
+    }
+}
+
+/// Takes the directory's lock, which the system gives back however this process ends.
+fn locked(dir: &Path) -> Result<File, ContentError> {
+    let path = dir.join(".lock");
+    let file = reflink::create(&path).map_err(io_error("creating the lock", &path))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(ContentError::InUse {
+            dir: dir.to_owned(),
+        }),
+        Err(error) => Err(io_error("locking", &path)(error.into())),
     }
 }
 

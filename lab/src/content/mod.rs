@@ -41,6 +41,12 @@ pub enum ContentError {
         /// The system's answer.
         source: io::Error,
     },
+    /// A directory that another lab holds.
+    #[error("another lab is using {}: stop it, or give this one a directory of its own", dir.display())]
+    InUse {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// A block beyond the end.
     #[error("block {block} is beyond the end of the content, which has {blocks} blocks")]
     OutOfRange {
