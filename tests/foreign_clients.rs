@@ -10,7 +10,9 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use foreign::{Server, coldsnap, command, run, scratch, session, snapmigrate, succeed, text};
+use foreign::{
+    Server, coldsnap, command, python, run, scratch, session, snapmigrate, succeed, text,
+};
 use serde_json::Value;
 
 const MIB: u64 = 1 << 20;
@@ -128,48 +130,37 @@ fn holds(path: &Path, image: &[u8]) -> bool {
 fn coldsnap_brings_back_what_it_took() {
     let dir = scratch("coldsnap");
     let lab = Server::lab(&dir.join("lab"), &[]);
-    let (from, to, again) = (dir.join("from.img"), dir.join("to.img"), dir.join("again"));
-    let name = |path: &Path| path.to_str().expect("UTF-8").to_owned();
-    let held = image(&from);
+    let name = |file: &str| dir.join(file).to_str().expect("UTF-8").to_owned();
+    let (from, to, again) = (name("from.img"), name("to.img"), name("again.img"));
+    let held = image(Path::new(&from));
+    let download = |snapshot: &str, file: &str| {
+        let fetch = ["download", "--no-progress", "--force"];
+        coldsnap_run(&lab, &[&fetch[..], &[snapshot, file]].concat());
+        holds(Path::new(file), &held)
+    };
     for flags in [&[][..], &["--omit-zero-blocks"][..]] {
-        let upload = [
-            &["upload", "--no-progress", "--wait"],
-            flags,
-            &[&name(&from)],
-        ]
-        .concat();
-        let snapshot = coldsnap_run(&lab, &upload);
-        let download = [
-            "download",
-            "--no-progress",
-            "--force",
-            &snapshot,
-            &name(&to),
-        ];
-        coldsnap_run(&lab, &download);
-        assert!(holds(&to, &held), "{flags:?}: {snapshot} differs");
+        let send = ["upload", "--no-progress", "--wait"];
+        let snapshot = coldsnap_run(&lab, &[&send[..], flags, &[from.as_str()]].concat());
+        assert!(download(&snapshot, &to), "{flags:?}: {snapshot} differs");
         let of_volume = session("through_a_volume.py", &[&lab.url, &snapshot]);
-        let download = [
-            "download",
-            "--no-progress",
-            "--force",
-            of_volume.trim(),
-            &name(&again),
-        ];
-        coldsnap_run(&lab, &download);
-        assert!(
-            holds(&again, &held),
-            "{flags:?}: its volume's snapshot differs"
-        );
+        let same = download(of_volume.trim(), &again);
+        assert!(same, "{flags:?}: a snapshot of its volume differs");
     }
     assert!(lab.stop().success());
+}
+
+fn create_volume(lab: &Server) {
+    let mut aws = command(&python().with_file_name("aws"), Some(SOURCE));
+    aws.args(["--endpoint-url", &lab.url, "--region", "us-east-1"]);
+    aws.args(["ec2", "create-volume", "--size", "1"]);
+    succeed(aws.args(["--availability-zone", "us-east-1a"]));
 }
 
 #[test]
 fn one_directory_serves_one_lab_at_a_time_and_a_new_one_begins_empty() {
     let dir = scratch("restart");
     let first = Server::lab(&dir, &[]);
-    session("aws_cli_session.py", &[&first.url]);
+    create_volume(&first);
     let mut second = snapmigrate(None);
     second.args(["lab", "serve", "--listen", "127.0.0.1:0", "--dir"]);
     let refused = run(second.arg(&dir));
@@ -181,7 +172,7 @@ fn one_directory_serves_one_lab_at_a_time_and_a_new_one_begins_empty() {
     assert!(kept > 0);
     assert!(first.stop().success());
     let third = Server::lab(&dir, &[]);
-    session("aws_cli_session.py", &[&third.url]);
+    create_volume(&third);
     let images = std::fs::read_dir(dir.join("volumes")).expect("made by the lab");
     assert!(images.count() > kept, "the older images are left alone");
     assert!(third.stop().success());

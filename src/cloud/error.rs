@@ -52,6 +52,9 @@ const TRANSIENT_CODES: [&str; 14] = [
     "ThrottlingException",
 ];
 
+/// Code of an answer that could not be read.
+const UNREADABLE: &str = "response";
+
 impl CloudError {
     /// An answer that lacks what the API promises.
     pub(super) fn incomplete(operation: &'static str, subject: &str, missing: &str) -> Self {
@@ -59,9 +62,15 @@ impl CloudError {
             class: FailureClass::Unknown,
             operation,
             subject: subject.to_owned(),
-            code: "response".to_owned(),
+            code: UNREADABLE.to_owned(),
             message: format!("the answer has no {missing}"),
         }
+    }
+
+    /// Whether an answer came that could not be read, as opposed to none.
+    #[must_use]
+    pub fn is_unreadable_answer(&self) -> bool {
+        self.code == UNREADABLE
     }
 
     /// Something named does not exist or is not visible with these credentials.
@@ -95,7 +104,7 @@ pub(super) fn classify<E: ProvideErrorMetadata + Error + 'static>(
         ),
         SdkError::ResponseError(_) => (
             FailureClass::Unknown,
-            "response".to_owned(),
+            UNREADABLE.to_owned(),
             chain_of(error),
         ),
         SdkError::DispatchFailure(_) if has_credentials_error(error) => (

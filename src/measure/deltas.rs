@@ -10,7 +10,7 @@ use snapmigrate_models::step::FailureClass;
 use snapmigrate_models::units::Blocks;
 
 use super::MeasureError;
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, CloudError};
 
 /// Newest snapshots looked at per volume: listing costs pages over the whole written size, and
 /// deltas far in the past say little about tonight.
@@ -56,7 +56,7 @@ pub(super) async fn measure(
                 measured.durations.extend(duration(cloud, newer, moved));
                 measured.deltas.push(delta);
             }
-            Err(MeasureError::Cloud(error)) if is_about_the_pair(error.class) => {
+            Err(MeasureError::Cloud(error)) if is_about_the_pair(&error) => {
                 notes.push(format!(
                     "{volume}: {} and {} are left out: {error}",
                     older.snapshot, newer.snapshot
@@ -76,10 +76,11 @@ pub(super) async fn measure(
 
 /// Whether the service answered and could not compare this pair, retries included. Without an answer or
 /// with refused credentials the next pair would fare no better.
-const fn is_about_the_pair(class: FailureClass) -> bool {
-    match class {
+fn is_about_the_pair(error: &CloudError) -> bool {
+    match error.class {
         FailureClass::Permanent | FailureClass::Transient | FailureClass::Integrity => true,
-        FailureClass::Credentials | FailureClass::Unknown => false,
+        FailureClass::Unknown => error.is_unreadable_answer(),
+        FailureClass::Credentials => false,
     }
 }
 

@@ -98,6 +98,10 @@ pub fn session(script: &str, arguments: &[&str]) -> String {
     succeed(command.arg(script).args(arguments))
 }
 
+fn log(path: &Path) -> File {
+    File::create(path).expect("the scratch directory can be written")
+}
+
 /// Output as text.
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -118,7 +122,8 @@ impl Server {
             .args(["lab", "serve", "--listen", "127.0.0.1:0", "--dir"])
             .arg(dir)
             .args(options)
-            .stdout(Stdio::piped());
+            .stdout(Stdio::piped())
+            .stderr(log(&dir.with_extension("stderr")));
         let mut child = command.spawn().expect("the binary was built for this test");
         let stdout = child.stdout.take().expect("it is piped");
         let mut line = String::new();
@@ -133,11 +138,11 @@ impl Server {
     }
 
     /// moto's server on a free port.
-    pub fn moto(log: &Path) -> Server {
+    pub fn moto(log_file: &Path) -> Server {
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = free.local_addr().expect("it is bound");
         drop(free);
-        let log = File::create(log).expect("the scratch directory can be written");
+        let log = log(log_file);
         let program = python().with_file_name("moto_server");
         let mut command = command(&program, None);
         command
