@@ -4,6 +4,8 @@
 //! plan and not by luck. It must not know the cloud, and it changes nothing.
 
 mod demand;
+mod error;
+mod levels;
 mod search;
 mod verdict;
 mod windows;
@@ -23,7 +25,7 @@ use crate::policy::{Policy, TransferPath};
 use crate::profile::Profile;
 use crate::units::{Quantiles, Timestamp, at_epoch_seconds, epoch_seconds, span};
 
-pub use demand::PlanError;
+pub use error::PlanError;
 use search::{Candidate, Search};
 
 /// Makes the plan for `profile` under `policy`, as of `now`. The same arguments give the same

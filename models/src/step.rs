@@ -3,6 +3,8 @@
 //! One intent per action: an action that makes several calls names each of them from the plan, the
 //! step and the volume, so that an interrupted attempt is found and adopted instead of repeated.
 
+mod action;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -344,54 +346,6 @@ pub enum Verb {
     Revert,
     /// The migration is final.
     Finalize,
-}
-
-impl Action {
-    /// Deterministic name of the step, unique within a plan: the key of tags and client tokens.
-    #[must_use]
-    pub fn step_id(&self) -> String {
-        match self {
-            Self::Preflight => "preflight".into(),
-            Self::Snapshot { round } => format!("r{round:02}.snapshot"),
-            Self::AwaitSnapshots { round } => format!("r{round:02}.await-snapshots"),
-            Self::MeasureDelta { round } => format!("r{round:02}.measure-delta"),
-            Self::Share { round } => format!("r{round:02}.share"),
-            Self::Copy { round } => format!("r{round:02}.copy"),
-            Self::AwaitCopies { round } => format!("r{round:02}.await-copies"),
-            Self::Gate { attempt } => format!("gate.{attempt}"),
-            Self::Checkpoint { attempt } => format!("checkpoint.{attempt}"),
-            Self::Fence { epoch } => format!("fence.{epoch}"),
-            Self::FreezeSnapshot { round, attempt } => {
-                format!("r{round:02}.freeze-snapshot.{attempt}")
-            }
-            Self::CreateVolumes => "create-volumes".into(),
-            Self::AttachVolumes => "attach-volumes".into(),
-            Self::BringUp => "bring-up".into(),
-            Self::Prove => "prove".into(),
-            Self::Commit { epoch } => format!("commit.{epoch}"),
-            Self::Activate { epoch } => format!("activate.{epoch}"),
-            Self::Compare => "compare".into(),
-            Self::Cleanup => "cleanup".into(),
-            Self::TakeDown => "take-down".into(),
-            Self::DeleteVolumes => "delete-volumes".into(),
-            Self::Unfence { epoch } => format!("unfence.{epoch}"),
-        }
-    }
-
-    /// Round the step belongs to, when it belongs to one.
-    #[must_use]
-    pub const fn round(&self) -> Option<u32> {
-        match self {
-            Self::Snapshot { round }
-            | Self::AwaitSnapshots { round }
-            | Self::MeasureDelta { round }
-            | Self::Share { round }
-            | Self::Copy { round }
-            | Self::AwaitCopies { round }
-            | Self::FreezeSnapshot { round, .. } => Some(*round),
-            _ => None,
-        }
-    }
 }
 
 /// Kind of the round at `index`, when the final one is known to be `last`.

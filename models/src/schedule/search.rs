@@ -12,6 +12,7 @@ use crate::plan::Window;
 use crate::units::{Timestamp, at_epoch_seconds, epoch_seconds};
 
 use super::demand::Demand;
+use super::levels::{highest, quantile};
 use super::{PlanError, seconds_of, window};
 
 const HOUR: f64 = 3600.0;
@@ -378,36 +379,4 @@ fn write_downtimes(runs: &[Run]) -> Vec<f64> {
 
 fn fence_times(runs: &[Run]) -> Vec<f64> {
     runs.iter().map(|run| run.cutover.round.at).collect()
-}
-
-/// Nearest-rank quantile; zero of nothing.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a rank between 0 and the number of values"
-)]
-pub(crate) fn quantile(mut values: Vec<f64>, level: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let rank = (level * values.len() as f64).ceil() as usize;
-    values.get(rank.max(1) - 1).copied().unwrap_or(0.0)
-}
-
-/// The highest factor up to `most` that passes, by bisection in the logarithm; 0 when none does.
-pub(crate) fn highest(passes: impl Fn(f64) -> bool, most: f64) -> f64 {
-    if passes(most) {
-        return most;
-    }
-    let (mut low, mut high) = (1e-3, most);
-    if !passes(low) {
-        return 0.0;
-    }
-    for _ in 0..12 {
-        let middle = (low * high).sqrt();
-        if passes(middle) {
-            low = middle
-        } else {
-            high = middle
-        }
-    }
-    low
 }

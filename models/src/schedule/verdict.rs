@@ -6,7 +6,8 @@ use crate::policy::{Policy, TransferPath};
 use crate::units::{Quantiles, at_epoch_seconds};
 
 use super::Play;
-use super::search::{Found, Search, highest, prior_only};
+use super::levels::highest;
+use super::search::{Found, Search, prior_only};
 
 /// Verdict with its reasons.
 pub(crate) struct Judgement {

@@ -5,9 +5,12 @@
 //! only from `Leased` while the lease runs, and the caller makes each new state durable before it acts on it or
 //! answers. So whoever got the acknowledgement of a commit knows that this host never serves again.
 
+mod refusals;
+
 use super::clock::BootSeconds;
 use crate::quiesce::protocol::{ErrorCode, FenceReply, FenceState, Refusal};
 use chrono::{DateTime, Utc};
+use refusals::{busy, committed, lease_ended};
 use serde::{Deserialize, Serialize};
 
 /// What the fence is; also the durable record.
@@ -382,27 +385,6 @@ fn require_running(lease_end: BootSeconds, now: BootSeconds) -> Result<(), Refus
     } else {
         Err(lease_ended())
     }
-}
-
-fn lease_ended() -> Refusal {
-    Refusal::new(
-        ErrorCode::LeaseEnded,
-        "the lease ended without a commit: the database serves again or soon will",
-    )
-}
-
-fn committed() -> Refusal {
-    Refusal::new(
-        ErrorCode::Committed,
-        "the fence is permanent: the migration is committed and this side stays closed",
-    )
-}
-
-fn busy(what: &str) -> Refusal {
-    Refusal::new(
-        ErrorCode::Refused,
-        format!("{what}: ask for the status and try again"),
-    )
 }
 
 #[cfg(test)]

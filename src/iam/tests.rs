@@ -1,0 +1,65 @@
+use snapmigrate_models::format::Document;
+
+use super::*;
+
+fn example() -> Plan {
+    let text = include_str!("../../fixtures/formats/plan.json");
+    Plan::from_json(text).expect("a frozen example is readable")
+}
+
+fn allows(policy: &PolicyDocument, action: &str) -> bool {
+    policy
+        .statements
+        .iter()
+        .any(|statement| statement.actions.contains(&action))
+}
+
+#[test]
+fn only_the_side_that_needs_it_may_do_it() {
+    let policies = policies(&example());
+    assert!(allows(&policies.source, "ec2:CreateSnapshots"));
+    assert!(allows(&policies.target, "ec2:CopySnapshot"));
+    for (policy, action) in [
+        (&policies.source, "ec2:CopySnapshot"),
+        (&policies.source, "ec2:DeleteVolume"),
+        (&policies.target, "ec2:CreateSnapshots"),
+        (&policies.target, "ebs:PutSnapshotBlock"),
+    ] {
+        assert!(!allows(policy, action), "{action} is not needed there");
+    }
+}
+
+#[test]
+fn what_deletes_is_bound_to_our_own_tag() {
+    let policies = policies(&example());
+    for statement in policies
+        .source
+        .statements
+        .iter()
+        .chain(&policies.target.statements)
+    {
+        if statement
+            .actions
+            .iter()
+            .any(|action| action.contains("Delete"))
+        {
+            let condition = statement.condition.as_ref().map(Value::to_string);
+            let bound = condition.is_some_and(|text| text.contains("snapmigrate:migration"));
+            assert!(bound, "{} is unbounded", statement.sid);
+        }
+    }
+}
+
+#[test]
+fn an_encrypted_source_needs_its_key_on_both_sides() {
+    let policies = policies(&example());
+    assert!(allows(&policies.source, "kms:DescribeKey"));
+    assert!(allows(&policies.target, "kms:CreateGrant"));
+    let mut plain = example();
+    plain
+        .volumes
+        .iter_mut()
+        .for_each(|volume| volume.kms_key = None);
+    plain.policy.target.kms_key = None;
+    assert!(!allows(&super::policies(&plain).target, "kms:CreateGrant"));
+}
