@@ -29,8 +29,8 @@ enum LabVerb {
 #[command(after_help = "Examples:
   snapmigrate lab serve --dir /var/tmp/lab
   snapmigrate lab serve --listen 127.0.0.1:0 --dir lab --scenario fixtures/scenarios/fourteen-hours.toml
-  AWS_ACCESS_KEY_ID=111111111111 AWS_SECRET_ACCESS_KEY=any AWS_REGION=us-east-1 \\
-    aws --endpoint-url http://127.0.0.1:4599 ec2 describe-snapshots --owner-ids self")]
+  AWS_ACCESS_KEY_ID=111111111111 AWS_SECRET_ACCESS_KEY=any \\
+    aws --region us-east-1 --endpoint-url http://127.0.0.1:4599 ec2 describe-snapshots --owner-ids self")]
 struct Serve {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4599")]
