@@ -26,8 +26,24 @@ pub struct Pair {
     pub source: SnapshotId,
     /// In the target.
     pub target: SnapshotId,
-    /// Blocks of the final delta.
-    pub delta_blocks: u64,
+    /// The final delta as runs `[first, length]`, ascending.
+    pub delta_runs: Vec<(u64, u64)>,
+}
+
+impl Pair {
+    fn changed(&self, block: u64) -> bool {
+        let after = self
+            .delta_runs
+            .partition_point(|(first, _)| *first <= block);
+        let run = after
+            .checked_sub(1)
+            .and_then(|run| self.delta_runs.get(run));
+        run.is_some_and(|(first, length)| block < first + length)
+    }
+
+    fn changed_blocks(&self) -> u64 {
+        self.delta_runs.iter().map(|(_, length)| length).sum()
+    }
 }
 
 /// Running totals over all volumes.
@@ -66,7 +82,12 @@ impl Comparison {
             target: Listing::new(target, &pair.target),
         };
         let mut reads = Reads::default();
+        let mut held = 0;
         while let Some(both) = merge.next().await? {
+            if pair.changed(both.block) {
+                held += 1;
+                self.delta_read_back += u64::from(both.target.is_some());
+            }
             reads.start(source.clone(), target.clone(), pair.clone(), both);
             if reads.0.len() >= IN_FLIGHT {
                 self.count(reads.next().await?);
@@ -75,9 +96,8 @@ impl Comparison {
         while !reads.0.is_empty() {
             self.count(reads.next().await?);
         }
-        // The whole snapshot was read back, so its delta was: a block that neither side lists any
-        // more is zero on both.
-        self.delta_read_back += pair.delta_blocks;
+        // A changed block that neither side holds any more is zero on both: their listings say so.
+        self.delta_read_back += pair.changed_blocks().saturating_sub(held);
         Ok(())
     }
 
@@ -226,5 +246,23 @@ impl<'a> Listing<'a> {
 
     fn take(&mut self) -> Option<SnapshotBlock> {
         self.page.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_found_in_the_runs_of_the_delta() {
+        let pair = Pair {
+            volume: "vol-0a".parse().expect("a volume id"),
+            source: "snap-0a".parse().expect("a snapshot id"),
+            target: "snap-0b".parse().expect("a snapshot id"),
+            delta_runs: vec![(3, 2), (9, 1)],
+        };
+        let changed: Vec<u64> = (0..12).filter(|block| pair.changed(*block)).collect();
+        assert_eq!(changed, [3, 4, 9]);
+        assert_eq!(pair.changed_blocks(), 3);
     }
 }

@@ -25,7 +25,7 @@ pub struct IncidenceTable {
 
 impl IncidenceTable {
     /// Groups the blocks of `deltas` (runs `[first, length]` in any order) by their history.
-    /// Deltas beyond the newest [`MAX_DELTAS`] are left out.
+    /// Deltas beyond the newest `MAX_DELTAS` are left out.
     #[must_use]
     pub fn of(deltas: &[(f64, &[(u64, u64)])]) -> Self {
         let deltas = &deltas[deltas.len().saturating_sub(MAX_DELTAS)..];

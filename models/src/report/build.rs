@@ -7,7 +7,7 @@ use chrono::SecondsFormat;
 use super::{Actual, Predicted, Proof, Report, ReportedRound, ReportedSnapshot, RunOutcome};
 use crate::cost::Spending;
 use crate::format::Document;
-use crate::plan::{Forecast, Plan};
+use crate::plan::{Forecast, Plan, RoundKind};
 use crate::progress::{Progress, RoundProgress};
 use crate::step::{Action, round_kind};
 use crate::units::{Blocks, Timestamp};
@@ -142,7 +142,7 @@ fn rounds(plan: &Plan, progress: &Progress) -> Vec<ReportedRound> {
         let planned = plan
             .rounds
             .iter()
-            .find(|p| p.index == *index && p.kind == kind);
+            .find(|p| p.kind == kind && (kind == RoundKind::Final || p.index == *index));
         ReportedRound {
             index: *index,
             kind,

@@ -71,7 +71,7 @@ impl Context<'_> {
                 volume: snapshot.volume.clone(),
                 source: snapshot.snapshot.clone(),
                 target: self.final_snapshot(&snapshot.volume)?,
-                delta_blocks: delta.map_or(0, |delta| delta.changed_blocks),
+                delta_runs: delta.map_or_else(Vec::new, |delta| delta.runs.clone()),
             };
             comparison
                 .add(&self.sides.source, &self.sides.target, &pair)

@@ -1,7 +1,7 @@
 //! PostgreSQL 13 and later, through its own programs: no driver, no connection that outlives a call.
 //!
 //! The fence is a clean stop. `default_transaction_read_only` would be none: a client can set it off, begin a
-//! transaction read write, or commit a prepared one. What keeps the server stopped is the [`marker`].
+//! transaction read write, or commit a prepared one. What keeps the server stopped is the `marker`.
 
 mod inspect;
 mod lsn;
