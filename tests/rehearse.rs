@@ -120,6 +120,29 @@ fn the_fourteen_hours_become_minutes_with_every_block_compared() {
 }
 
 #[test]
+fn without_a_cutover_the_chain_is_copied_and_nothing_is_fenced() {
+    let run = snapmigrate(&["rehearse", &scenario("tiny.toml"), "--no-cutover", "--json"]);
+    assert_eq!(
+        run.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
+    let report = report(&run);
+    assert_eq!(report["outcome"], "copied");
+    assert_eq!(report["actual"]["times"], serde_json::json!({}));
+    assert!(report["actual"]["write_downtime_seconds"].is_null());
+    let rounds = report["rounds"].as_array().expect("rounds");
+    assert_eq!(rounds[0]["kind"], "base");
+    assert!(rounds.len() > 1 && rounds[1..].iter().all(|round| round["kind"] == "round"));
+    assert!(
+        rounds
+            .iter()
+            .all(|round| round["volumes"][0]["copy"].is_string())
+    );
+}
+
+#[test]
 fn the_report_tells_the_cutover_in_order() {
     let (report, _) = rehearsed("7", "order");
     let report: Value = serde_json::from_slice(&report).expect("a report");

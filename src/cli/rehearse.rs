@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use snapmigrate_lab::Scenario;
+use snapmigrate_models::decide::Goal;
 use snapmigrate_models::report::RunOutcome;
 
 use super::error::Kind;
@@ -30,6 +31,9 @@ pub struct Args {
     /// Keep the journal in this file; it must not exist yet.
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
+    /// Stop when the chain is in the target, as `execute` without `--cutover` does.
+    #[arg(long)]
+    no_cutover: bool,
     /// Do not announce each step.
     #[arg(long, short)]
     quiet: bool,
@@ -57,7 +61,10 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
         Some(path) => Journal::open(path, plan),
         None => Journal::in_memory(plan),
     };
-    let rehearsed = runtime::rehearsal(rehearse(&scenario, seed, journal, &mut announce))?
+    let goal = Goal {
+        cutover: !args.no_cutover,
+    };
+    let rehearsed = runtime::rehearsal(rehearse(&scenario, seed, goal, journal, &mut announce))?
         .map_err(|error| CliError::failed("the rehearsal could not run").caused_by(error))?;
     show(&rehearsed, ui)
 }

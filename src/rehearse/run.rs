@@ -35,7 +35,7 @@ pub struct Rehearsed {
 /// Told each entry after it is durable.
 pub type Watcher<'a> = &'a mut dyn FnMut(&Entry, &Progress);
 
-/// Measures, plans, checks, cuts over and verifies on the scenario's lab. `journal` makes the
+/// Measures, plans, checks, executes to `goal` and verifies on the scenario's lab. `journal` makes the
 /// journal of the plan. Must be called inside a runtime with paused time.
 ///
 /// # Errors
@@ -43,6 +43,7 @@ pub type Watcher<'a> = &'a mut dyn FnMut(&Entry, &Progress);
 pub async fn rehearse(
     scenario: &Scenario,
     seed: u64,
+    goal: Goal,
     journal: impl FnOnce(&Plan) -> Result<Journal, crate::journal::JournalError>,
     watcher: Watcher<'_>,
 ) -> Result<Rehearsed, RehearseError> {
@@ -55,7 +56,7 @@ pub async fn rehearse(
     let ended = if findings.refused() {
         None
     } else {
-        Some(cut_over(stage, scenario, &mut journal, watcher).await?)
+        Some(carry_out(stage, scenario, goal, &mut journal, watcher).await?)
     };
     let report = build(&plan, journal.progress());
     Ok(Rehearsed {
@@ -67,9 +68,10 @@ pub async fn rehearse(
     })
 }
 
-async fn cut_over(
+async fn carry_out(
     stage: Stage,
     scenario: &Scenario,
+    goal: Goal,
     journal: &mut Journal,
     watcher: Watcher<'_>,
 ) -> Result<Ended, RehearseError> {
@@ -82,7 +84,7 @@ async fn cut_over(
     };
     let run = Run {
         clock: stage.clock,
-        goal: Goal { cutover: true },
+        goal,
         control: Control::none(),
         watcher,
     };
