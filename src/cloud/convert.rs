@@ -9,8 +9,7 @@ use snapmigrate_models::ids::VolumeId;
 use snapmigrate_models::inventory::{SnapshotFacts, VolumeFacts};
 use snapmigrate_models::units::Timestamp;
 
-use super::CloudError;
-use super::snapshots::Tags;
+use super::{CloudError, Tags};
 
 pub(super) fn time_of(time: &DateTime) -> Option<Timestamp> {
     chrono::DateTime::<Utc>::from_timestamp(time.secs(), time.subsec_nanos())

@@ -17,12 +17,17 @@ pub use blocks::{BlockRuns, SnapshotBlock};
 pub use connect::{Connection, Transport, connect};
 pub use error::CloudError;
 pub use identity::Identity;
-pub use snapshots::{CopyRequest, Tags};
+pub use snapshots::CopyRequest;
 pub use volumes::{InstanceVolumes, VolumeRequest};
+
+use std::collections::BTreeMap;
 
 use snapmigrate_models::ids::Region;
 
 use crate::clock::Clock;
+
+/// Tags of a resource.
+pub type Tags = BTreeMap<String, String>;
 
 /// Clients for one account and region.
 #[derive(Clone, Debug)]

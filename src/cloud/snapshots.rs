@@ -3,7 +3,6 @@
 //! CreateSnapshot(s) and CopySnapshot have no idempotency token, so the SDK's retries are off for
 //! them: whoever calls again after a lost answer looks for our tags first.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_ec2::config::Builder as Ec2Override;
@@ -19,10 +18,7 @@ use snapmigrate_models::step::MadeSnapshot;
 
 use super::convert::{filter, parsed, snapshot_facts, tag_specification, time_of};
 use super::error::classify;
-use super::{Cloud, CloudError};
-
-/// Tags of a resource.
-pub type Tags = BTreeMap<String, String>;
+use super::{Cloud, CloudError, Tags};
 
 /// A copy to start in this side's account and region.
 #[derive(Clone, Debug, PartialEq, Eq)]

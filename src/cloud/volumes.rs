@@ -6,8 +6,7 @@ use snapmigrate_models::inventory::VolumeFacts;
 
 use super::convert::{filter, parsed, tag_specification, volume_facts};
 use super::error::classify;
-use super::snapshots::Tags;
-use super::{Cloud, CloudError};
+use super::{Cloud, CloudError, Tags};
 
 /// Volumes of one instance.
 #[derive(Clone, Debug, PartialEq)]
