@@ -70,6 +70,8 @@ pub struct Predicted {
     pub freeze_seconds: Quantiles,
     /// Last source commit to first target commit.
     pub write_downtime_seconds: Quantiles,
+    /// Time in which reads are not served.
+    pub read_downtime_seconds: Quantiles,
     /// Bytes changed since the last round.
     pub final_delta_bytes: Quantiles,
     /// Whole cost.
@@ -83,6 +85,8 @@ pub struct Actual {
     pub freeze_seconds: Option<f64>,
     /// Last source commit to first target commit.
     pub write_downtime_seconds: Option<f64>,
+    /// Time in which reads were not served: while the fence is a clean stop, the write downtime.
+    pub read_downtime_seconds: Option<f64>,
     /// Bytes changed since the last round.
     pub final_delta_bytes: Option<u64>,
     /// Estimated from the measured quantities and the price table; the invoice may differ.

@@ -139,6 +139,12 @@ fn clocks(report: &Report) -> String {
             actual.write_downtime_seconds,
         ),
         row(
+            "read downtime",
+            |p| p.read_downtime_seconds,
+            duration,
+            actual.read_downtime_seconds,
+        ),
+        row(
             "final delta",
             |p| p.final_delta_bytes,
             bytes,

@@ -51,6 +51,7 @@ const fn predicted(forecast: &Forecast) -> Predicted {
     Predicted {
         freeze_seconds: forecast.freeze_seconds,
         write_downtime_seconds: forecast.write_downtime_seconds,
+        read_downtime_seconds: forecast.read_downtime_seconds,
         final_delta_bytes: forecast.final_delta_bytes,
         cost_usd: forecast.cost_usd,
     }
@@ -64,11 +65,14 @@ fn actual(plan: &Plan, progress: &Progress) -> Actual {
     let last = progress
         .final_round()
         .and_then(|index| progress.round(index));
-    let downtime = facts.zip(activated);
+    let downtime = facts
+        .zip(activated)
+        .map(|(from, to)| (to.first_target_write - from.last_source_write).as_seconds_f64());
     Actual {
         freeze_seconds: freeze.map(|f| (f.thawed_at - f.frozen_at).as_seconds_f64()),
-        write_downtime_seconds: downtime
-            .map(|(from, to)| (to.first_target_write - from.last_source_write).as_seconds_f64()),
+        write_downtime_seconds: downtime,
+        // The fence is a clean stop: the source serves no reads behind it either.
+        read_downtime_seconds: downtime,
         final_delta_bytes: last.and_then(RoundProgress::delta_bytes),
         cost_usd: cost(plan, progress),
         base_snapshot_seconds: progress.round(0).and_then(RoundProgress::snapshot_seconds),
