@@ -294,8 +294,11 @@ fn an_executor_killed_behind_the_fence_for_good_leaves_a_serving_source() {
     until("the clients commit on the source", PATIENCE, || {
         scene.load.count() > before + 50
     });
-    let status = stage.source.call(Status {});
-    assert_eq!((status.fence, status.frozen), (FenceState::None, false));
+    // The database serves a moment before the helper has recorded that the release is complete.
+    until("the helper records the release", PATIENCE, || {
+        let status = stage.source.call(Status {});
+        (status.fence, status.frozen) == (FenceState::None, false)
+    });
     let timeline = "SELECT timeline_id FROM pg_control_checkpoint()";
     assert_eq!(stage.cluster.query(timeline), "1", "it is the source");
     let status = stage.target.call(Status {});
