@@ -29,6 +29,8 @@ pub struct Draw {
     pub burst: f64,
     /// Where in the flush period the fence falls, in (0, 1).
     pub phase: f64,
+    /// Which of the load's sample paths comes true, in (0, 1).
+    pub path: f64,
     /// Per volume: its own write level and the shape of its curve (standard normal), and the
     /// curve's error (Student t with 4 degrees of freedom).
     pub volumes: Vec<VolumeDraw>,
@@ -49,6 +51,8 @@ pub struct VolumeDraw {
     pub shape: f64,
     /// Error of its delta curve, Student t with 4 degrees of freedom.
     pub error: f64,
+    /// The same error as a level, in (0, 1).
+    pub error_level: f64,
 }
 
 impl Draw {
@@ -83,6 +87,7 @@ impl Chance {
         let (level, burst, phase) = (self.normal(), self.student(), self.uniform());
         let service = std::array::from_fn(|_| [self.normal(), self.normal()]);
         let once = std::array::from_fn(|_| self.call());
+        let path = self.uniform();
         self.begin(4 * index + 1);
         let volumes = (0..volumes).map(|_| self.volume()).collect();
         self.begin(4 * index + 2);
@@ -91,6 +96,7 @@ impl Chance {
             level,
             burst,
             phase,
+            path,
             volumes,
             service,
             calls,
@@ -108,10 +114,12 @@ impl Chance {
     }
 
     fn volume(&mut self) -> VolumeDraw {
+        let (level, shape, error_level) = (self.normal(), self.normal(), self.uniform());
         VolumeDraw {
-            level: self.normal(),
-            shape: self.normal(),
-            error: self.student(),
+            level,
+            shape,
+            error: student4_quantile(error_level),
+            error_level,
         }
     }
 

@@ -8,13 +8,15 @@ mod gate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::chain::{Chain, Circumstances};
 use crate::dirty::{self, DirtyCurve, Interval};
+use crate::draws::Draw;
 pub use crate::evidence::{Evidence, MeasuredRound, VolumeWrites};
 use crate::ids::VolumeId;
 use crate::inventory::Inventory;
 use crate::load::LoadModel;
 use crate::observation::{ObservedDelta, ObservedDuration, ServiceStep, VolumeObservations};
-use crate::policy::Policy;
+use crate::policy::{Policy, TransferPath};
 use crate::profile::Profile;
 use crate::service::{self, Point, ServiceModel};
 use crate::units::{BLOCK_BYTES, GIB, epoch_seconds};
@@ -72,7 +74,9 @@ pub fn fit(profile: &Profile, policy: &Policy) -> FittedModel {
     }
 }
 
-fn volume_model(inventory: &Inventory, seen: &VolumeObservations) -> VolumeModel {
+/// What is learned of one volume. Total: what is missing widens its forecast and is said.
+#[must_use]
+pub fn volume_model(inventory: &Inventory, seen: &VolumeObservations) -> VolumeModel {
     let load = LoadModel::fit(&seen.writes);
     let (base_blocks, base_words) = base_blocks(inventory, seen);
     let deltas = sound_deltas(seen);
@@ -96,6 +100,30 @@ fn volume_model(inventory: &Inventory, seen: &VolumeObservations) -> VolumeModel
         curve,
         load,
     }
+}
+
+/// Distinct 512 KiB blocks written between `from` and `to` (seconds since 1970), forecast at
+/// `issued_at`; one number per draw, in their order. Each draw speaks of its first volume.
+#[must_use]
+pub fn window_blocks(
+    model: &VolumeModel,
+    issued_at: f64,
+    from: f64,
+    to: f64,
+    draws: &[Draw],
+) -> Vec<f64> {
+    let group = FittedModel {
+        volumes: vec![model.clone()],
+        services: Vec::new(),
+        database: false,
+        provenance: Vec::new(),
+    };
+    let chain = Chain::of(&group, Circumstances::plain(TransferPath::Share));
+    let _ = issued_at;
+    draws
+        .iter()
+        .map(|draw| chain.round(from, to, 1, draw).delta_bytes / BLOCK_BYTES as f64)
+        .collect()
 }
 
 /// Deltas in order of time, without those that end before they begin or repeat another.

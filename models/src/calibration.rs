@@ -1,0 +1,129 @@
+//! How wrong a delta curve is: quantiles of ln(actual / predicted), learned from comparisons.
+//!
+//! Split-conformal prediction (Papadopoulos et al., ECML 2002; Lei et al., JASA 2018) in groups of
+//! extrapolation (Mondrian): a level is the rank (n + 1) x level among the scores. A prior counts as a
+//! few scores, a group with few of its own borrows from its neighbours, older scores fade (Barber et
+//! al., Annals of Statistics 2023), and recent misses widen what comes next (Gibbs and Candes, NeurIPS
+//! 2021). It must not know curves, volumes, services or time.
+
+mod adaptive;
+mod groups;
+mod prior;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use adaptive::Misses;
+use groups::Group;
+
+/// One comparison of a forecast with what came.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Score {
+    /// Operational time of the window over that of all deltas behind the forecast.
+    pub extrapolation: f64,
+    /// ln(actual / predicted).
+    pub log_ratio: f64,
+}
+
+impl Score {
+    /// Finite, with a positive extrapolation.
+    fn sound(&self) -> bool {
+        self.log_ratio.is_finite() && self.extrapolation.is_finite() && self.extrapolation > 0.0
+    }
+}
+
+/// What is known of the error, prior and scores together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Calibration {
+    /// In order of extrapolation.
+    groups: Vec<Group>,
+    /// Recent misses on both sides.
+    misses: Misses,
+}
+
+impl Default for Calibration {
+    fn default() -> Self {
+        Self::prior()
+    }
+}
+
+impl Calibration {
+    /// Before any comparison.
+    #[must_use]
+    pub fn prior() -> Self {
+        Self {
+            groups: prior::groups().iter().map(Group::prior).collect(),
+            misses: Misses::default(),
+        }
+    }
+
+    /// After more comparisons, oldest first. Unusable ones are left out.
+    #[must_use]
+    pub fn with_scores(&self, scores: &[Score]) -> Self {
+        let mut next = self.clone();
+        for score in scores.iter().filter(|score| score.sound()) {
+            next.judge(*score);
+            groups::add(&mut next.groups, *score);
+        }
+        groups::tabulate(&mut next.groups, next.misses);
+        next
+    }
+
+    /// Whether the interval so far held this score.
+    fn judge(&mut self, score: Score) {
+        // The tables are brought up to date one by one only while misses are counted.
+        groups::tabulate(&mut self.groups, Misses::default());
+        let at = |level| groups::quantile(&self.groups, score.extrapolation, level);
+        let (low, high) = (at(adaptive::TAIL), at(1.0 - adaptive::TAIL));
+        self.misses = self
+            .misses
+            .after(score.log_ratio < low, score.log_ratio > high);
+    }
+
+    /// Quantile of ln(actual / predicted) at `level` in (0, 1); nondecreasing in `level` and
+    /// continuous in both arguments.
+    #[must_use]
+    pub fn log_error(&self, extrapolation: f64, level: f64) -> f64 {
+        groups::quantile(&self.groups, extrapolation, level)
+    }
+
+    /// Enough comparisons for such a quantile: the rank (n + 1) x level exists.
+    #[must_use]
+    pub fn supports(&self, level: f64, extrapolation: f64) -> bool {
+        let tail = level.min(1.0 - level);
+        let count = groups::scores_near(&self.groups, extrapolation) as f64;
+        tail > 0.0 && (count + 1.0) * tail >= 1.0 - 1e-9
+    }
+
+    /// Number of comparisons behind it.
+    #[must_use]
+    pub fn scores(&self) -> usize {
+        self.groups.iter().map(Group::count).sum()
+    }
+
+    /// Where the interval comes from, for the reader.
+    #[must_use]
+    pub fn provenance(&self) -> String {
+        let count = self.scores();
+        if count == 0 {
+            return "error of the curve: prior only (seven block traces)".to_owned();
+        }
+        let unsupported: Vec<&str> = [(0.9, "P90"), (0.99, "P99")]
+            .into_iter()
+            .filter(|(level, _)| !self.supports(*level, 1.0))
+            .map(|(_, name)| name)
+            .collect();
+        let lacking = if unsupported.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "; {} not supported (n = {count}): prior tail",
+                unsupported.join(" and ")
+            )
+        };
+        format!("error of the curve: measured ({count} comparisons with own deltas){lacking}")
+    }
+}
+
+#[cfg(test)]
+mod tests;
