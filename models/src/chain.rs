@@ -4,11 +4,13 @@
 //! volumes of a set complete together, so the slowest one sets the clock. All times are seconds
 //! since 1970. It must not know policy, windows, prices or quantiles.
 
-use crate::dirty::{DirtyCurve, Written};
+use std::sync::Arc;
+
+use crate::dirty::DirtyCurve;
 use crate::draws::Draw;
 use crate::forecast::{FittedModel, VolumeModel};
 use crate::limits::LIMITS;
-use crate::load::LoadClock;
+use crate::load::LoadPaths;
 use crate::observation::ServiceStep;
 use crate::policy::TransferPath;
 use crate::service::ServiceModel;
@@ -17,11 +19,6 @@ use crate::units::BLOCK_BYTES;
 /// Dirty database buffers reach the disk within one checkpoint period (PostgreSQL's default
 /// `checkpoint_timeout`, 5 minutes): up to that much writing arrives after the fence.
 const FLUSH_SECONDS: f64 = 300.0;
-/// A burst stays within this, in ln: so that a longer window never holds less writing.
-const LOG_BURST_LIMIT: f64 = 1.5;
-/// A factor on writing stays within this, in ln.
-const LOG_FACTOR_LIMIT: f64 = 4.0;
-
 /// Changes of circumstances to play through.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Circumstances {
@@ -48,7 +45,7 @@ impl Circumstances {
 /// One consistency group, ready to be played through.
 #[derive(Clone, Debug)]
 pub struct Chain {
-    volumes: Vec<ChainVolume>,
+    volumes: Arc<[ChainVolume]>,
     services: Vec<ServiceModel>,
     database: bool,
     circumstances: Circumstances,
@@ -58,9 +55,7 @@ pub struct Chain {
 struct ChainVolume {
     base_bytes: f64,
     curve: DirtyCurve,
-    clock: LoadClock,
-    level_spread: f64,
-    burst_spread: f64,
+    load: LoadPaths,
 }
 
 /// What one round came to.
@@ -120,21 +115,28 @@ pub struct Run {
 }
 
 impl Chain {
-    /// Prepares `model` under `circumstances`.
+    /// Prepares `model` under `circumstances`, with the load as seen at `issued_at`.
     #[must_use]
-    pub fn of(model: &FittedModel, circumstances: Circumstances) -> Self {
+    pub fn of(model: &FittedModel, circumstances: Circumstances, issued_at: f64) -> Self {
         let volume = |v: &VolumeModel| ChainVolume {
             base_bytes: v.base_blocks * BLOCK_BYTES as f64,
             curve: v.curve.clone(),
-            clock: LoadClock::of(&v.load),
-            level_spread: v.load.level_spread,
-            burst_spread: v.load.burst_spread,
+            load: LoadPaths::of(&v.load, issued_at),
         };
         Self {
             volumes: model.volumes.iter().map(volume).collect(),
             services: model.services.clone(),
             database: model.database,
             circumstances,
+        }
+    }
+
+    /// The same chain under other circumstances; what was prepared is shared.
+    #[must_use]
+    pub fn under(&self, circumstances: Circumstances) -> Self {
+        Self {
+            circumstances,
+            ..self.clone()
         }
     }
 
@@ -241,21 +243,11 @@ impl Chain {
 
     /// Changed bytes of each volume between two points in time.
     fn delta_bytes(&self, from: f64, to: f64, draw: &Draw) -> Vec<f64> {
-        let hours = ((to - from) / 3600.0).max(1.0);
         let volumes = self.volumes.iter().zip(&draw.volumes);
         volumes
             .map(|(volume, own)| {
-                let level = volume.level_spread * (0.8 * draw.level + 0.6 * own.level);
-                let burst = (volume.burst_spread * draw.burst)
-                    .clamp(-LOG_BURST_LIMIT, LOG_BURST_LIMIT)
-                    / hours.sqrt();
-                let factor = (level + burst)
-                    .clamp(-LOG_FACTOR_LIMIT, LOG_FACTOR_LIMIT)
-                    .exp();
-                let written: Written = volume
-                    .clock
-                    .written(from, to)
-                    .scaled(factor * self.circumstances.write_factor);
+                let written = volume.load.drawn(from, to, draw, own);
+                let written = written.scaled(self.circumstances.write_factor);
                 volume.curve.drawn(written, own) * BLOCK_BYTES as f64
             })
             .collect()

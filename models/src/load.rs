@@ -9,6 +9,11 @@ use crate::dirty::Written;
 use crate::observation::WritePeriod;
 use crate::units::{BLOCK_BYTES, epoch_seconds};
 
+mod paths;
+
+use paths::LoadClock;
+pub use paths::LoadPaths;
+
 /// Mean write size above which a period counts as bulk writing (between 24 and 64 KiB on server
 /// traces; 32 KiB won).
 pub const BULK_WRITE_BYTES: f64 = 32_768.0;
@@ -319,58 +324,6 @@ fn robust_spread(values: &[f64]) -> f64 {
 )]
 fn hour_slot(at: f64, cycle: usize) -> usize {
     ((at / HOUR).floor().rem_euclid(cycle as f64) as usize).min(cycle - 1)
-}
-
-/// A load prepared for many questions about windows.
-#[derive(Clone, Debug)]
-pub struct LoadClock {
-    hours: Vec<Written>,
-    /// Written from the cycle's start to each hour, with the level.
-    until: Vec<Written>,
-    level: f64,
-}
-
-impl LoadClock {
-    /// Prepares the sums over the cycle.
-    #[must_use]
-    pub fn of(model: &LoadModel) -> Self {
-        let mut until = vec![Written::default()];
-        for hour in &model.hours {
-            let sum = until.last().copied().unwrap_or_default();
-            until.push(sum.plus(hour.scaled(HOUR)));
-        }
-        Self {
-            hours: model.hours.clone(),
-            until,
-            level: model.level,
-        }
-    }
-
-    /// Expected writing between two points in time; zero when they are not in order.
-    #[must_use]
-    pub fn written(&self, from: f64, to: f64) -> Written {
-        if self.hours.is_empty() || to.is_nan() || from.is_nan() || to <= from {
-            return Written::default();
-        }
-        let (a, b) = (self.cumulative(from), self.cumulative(to));
-        Written {
-            small: (b.small - a.small).max(0.0) * self.level,
-            bulk_blocks: (b.bulk_blocks - a.bulk_blocks).max(0.0) * self.level,
-        }
-    }
-
-    /// From the beginning of time, cycle by cycle.
-    fn cumulative(&self, at: f64) -> Written {
-        let cycle = self.hours.len();
-        let length = cycle as f64 * HOUR;
-        let cycles = (at / length).floor();
-        let slot = hour_slot(at, cycle);
-        let inside = at - cycles * length - slot as f64 * HOUR;
-        self.until[cycle]
-            .scaled(cycles)
-            .plus(self.until[slot])
-            .plus(self.hours[slot].scaled(inside))
-    }
 }
 
 #[cfg(test)]

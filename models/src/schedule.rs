@@ -43,7 +43,7 @@ pub fn make_plan(
     let model = fit(profile, policy);
     let search = Search::new(&model, &demand, now, seed)?;
     let found = search.best()?;
-    let play = Play::of(&model, &demand, &found.candidate, seed);
+    let play = Play::of(&search.chain, &found.candidate, seed);
     let verdict = verdict::judge(&search, &found, &play, policy);
     let spent = play.spending(&model, &demand);
     demand.affordable(&spent)?;
@@ -66,7 +66,7 @@ pub fn make_plan(
         rounds: play.rounds(&found.candidate, demand.path),
         window,
         volumes: planned_volumes(profile, &demand),
-        paths: path_choices(&model, &demand, &found.candidate, seed),
+        paths: path_choices(&search, &found.candidate, seed),
         cost: lines(&spent),
         bounds: bounds(policy, &search, &found, &play),
         what_if: verdict::what_if(&search, &found),
@@ -115,8 +115,7 @@ pub(crate) struct Play {
 }
 
 impl Play {
-    fn of(model: &FittedModel, demand: &demand::Demand, candidate: &Candidate, seed: u64) -> Self {
-        let chain = Chain::of(model, Circumstances::plain(demand.path));
+    fn of(chain: &Chain, candidate: &Candidate, seed: u64) -> Self {
         let all = draws(
             seed,
             chain.volumes(),
@@ -206,17 +205,13 @@ impl Play {
 }
 
 /// Every path of every volume, those that apply with their time and price.
-fn path_choices(
-    model: &FittedModel,
-    demand: &demand::Demand,
-    candidate: &Candidate,
-    seed: u64,
-) -> Vec<PathChoice> {
+fn path_choices(search: &Search<'_>, candidate: &Candidate, seed: u64) -> Vec<PathChoice> {
+    let (model, demand) = (search.model, search.demand);
     let mut choices = Vec::new();
     for option in &demand.options {
         let chosen = option.available && option.path == demand.path;
         let timed = (option.applies && option.path != TransferPath::Clone)
-            .then(|| hop(model, candidate, option, seed));
+            .then(|| hop(search, candidate, option, seed));
         choices.push(PathChoice {
             volume: option.volume.clone(),
             path: option.path,
@@ -231,12 +226,12 @@ fn path_choices(
 
 /// Snapshot and transfer of the final round on a path, and the bytes of all rounds.
 fn hop(
-    model: &FittedModel,
+    search: &Search<'_>,
     candidate: &Candidate,
     option: &PathOption,
     seed: u64,
 ) -> (Quantiles, f64) {
-    let chain = Chain::of(model, Circumstances::plain(option.path));
+    let chain = search.chain.under(Circumstances::plain(option.path));
     let rounds = candidate.itinerary.rounds.len() + 2;
     let all = draws(seed, chain.volumes(), rounds, crate::draws::SEARCH_DRAWS);
     let runs: Vec<Run> = all

@@ -6,7 +6,7 @@ use crate::dirty::{self, Interval, Written};
 use crate::draws::{DRAWS, Draw, SEARCH_DRAWS, draws};
 use crate::evidence::{Evidence, MeasuredRound};
 use crate::ids::VolumeId;
-use crate::load::{LoadClock, LoadModel};
+use crate::load::{LoadModel, LoadPaths};
 use crate::observation::{ObservedDuration, ServiceStep};
 use crate::plan::{Forecast, Plan};
 use crate::policy::TransferPath;
@@ -28,7 +28,11 @@ const LULL_SHARE: f64 = 0.5;
 #[must_use]
 pub fn at_gate(plan: &Plan, evidence: &Evidence, now: Timestamp, seed: u64) -> Forecast {
     let model = taught(plan, evidence, now);
-    let chain = Chain::of(&model, Circumstances::plain(path_of(plan)));
+    let chain = Chain::of(
+        &model,
+        Circumstances::plain(path_of(plan)),
+        epoch_seconds(now),
+    );
     let since = epoch_seconds(last_round(plan, evidence, now));
     let now = epoch_seconds(now);
     let spent = Spending::so_far(plan, &model, evidence);
@@ -63,7 +67,11 @@ pub fn at_gate(plan: &Plan, evidence: &Evidence, now: Timestamp, seed: u64) -> F
 #[must_use]
 pub fn next_round(plan: &Plan, evidence: &Evidence, now: Timestamp, seed: u64) -> [Quantiles; 3] {
     let model = taught(plan, evidence, now);
-    let chain = Chain::of(&model, Circumstances::plain(path_of(plan)));
+    let chain = Chain::of(
+        &model,
+        Circumstances::plain(path_of(plan)),
+        epoch_seconds(now),
+    );
     let since = epoch_seconds(last_round(plan, evidence, now));
     let play = |draw: &Draw| chain.round(since, epoch_seconds(now), 0, draw);
     let outcomes: Vec<_> = draws(seed, chain.volumes(), 1, SEARCH_DRAWS)
@@ -160,7 +168,10 @@ fn written_between(
     let told =
         told.filter(|w| w.write_bytes.is_finite() && w.write_bytes > 0.0 && w.write_ops > 0.0);
     told.map_or_else(
-        || LoadClock::of(load).written(epoch_seconds(before), epoch_seconds(round.at)),
+        || {
+            let (from, to) = (epoch_seconds(before), epoch_seconds(round.at));
+            LoadPaths::of(load, from).expected(from, to)
+        },
         |writes| load.written(writes.write_bytes, writes.write_ops),
     )
 }
@@ -198,7 +209,7 @@ fn with_fresh_rate(
 fn expected_rates(volumes: &[VolumeModel], now: Timestamp) -> (f64, f64) {
     let now = epoch_seconds(now);
     let share = |load: &LoadModel| {
-        let hour = LoadClock::of(load).written(now - 300.0, now);
+        let hour = LoadPaths::of(load, now).expected(now - 300.0, now);
         let minute = load.minute().scaled(5.0 / load.level.max(1e-9));
         let mean = minute.small + minute.bulk_blocks;
         if mean > 0.0 {

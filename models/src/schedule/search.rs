@@ -82,8 +82,8 @@ impl<'a> Search<'a> {
         now: Timestamp,
         seed: u64,
     ) -> Result<Self, PlanError> {
-        let chain = Chain::of(model, Circumstances::plain(demand.path));
         let now = seconds_of(now);
+        let chain = Chain::of(model, Circumstances::plain(demand.path), now);
         let base = Itinerary {
             base_at: demand.reusable_at.map_or(now, epoch_seconds),
             transfer_from: demand.reusable_at.map(|_| now),
@@ -356,7 +356,7 @@ impl<'a> Search<'a> {
     }
 
     pub(crate) fn under(&self, circumstances: Circumstances) -> Chain {
-        Chain::of(self.model, circumstances)
+        self.chain.under(circumstances)
     }
 }
 

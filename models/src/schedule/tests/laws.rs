@@ -89,8 +89,8 @@ proptest! {
         let at = |write_factor, transfer_factor| {
             let circumstances =
                 Circumstances { write_factor, transfer_factor, path: TransferPath::Copy };
-            let chain = Chain::of(&model, circumstances);
             let start = epoch_seconds(now());
+            let chain = Chain::of(&model, circumstances, start);
             let itinerary = crate::chain::Itinerary {
                 base_at: start,
                 transfer_from: None,
