@@ -118,7 +118,7 @@ pub fn window_blocks(
         database: false,
         provenance: Vec::new(),
     };
-    let chain = Chain::of(&group, Circumstances::plain(TransferPath::Share));
+    let chain = Chain::of(&group, Circumstances::plain(TransferPath::Share), issued_at);
     let _ = issued_at;
     draws
         .iter()
