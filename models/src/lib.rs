@@ -8,6 +8,7 @@
 //! compared. This crate must not know AWS, files, terminals, a clock or a source of chance: `now`
 //! and seeds are arguments.
 
+pub mod backtest;
 pub mod calibration;
 pub mod chain;
 pub mod check;
