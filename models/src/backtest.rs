@@ -7,6 +7,10 @@
 //! says so: `known_volume` is the same model given the true future write volume.
 
 mod origin;
+mod own;
+mod picture;
+mod replay;
+mod rivals;
 mod score;
 mod trace;
 
@@ -14,7 +18,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::format::Document;
-pub use trace::{BadWrite, Trace};
+pub use own::run_profile;
+pub use picture::{Picture, Point, picture, profile_picture};
+pub use trace::{BadWrite, Recorded, Trace};
 
 /// Windows with fewer changed blocks than this are reported, not scored: one block more or less
 /// would decide.
@@ -69,6 +75,12 @@ pub struct Prediction {
     pub known_volume_band_bytes: Band,
     /// Mean rate of the deltas seen, times the lag.
     pub naive_bytes: f64,
+    /// Constant-rate pre-copy (Liu, Jin, Xu, Liao, HPDC 2011): the last delta's rate, times the lag.
+    pub constant_rate_bytes: f64,
+    /// One exponential saturation, fitted to the unions of the deltas seen; given the true volume.
+    pub exponential_bytes: f64,
+    /// One power law (Heaps 1978), fitted to the same; given the true volume.
+    pub power_law_bytes: f64,
     /// Distinct changed blocks of the window, in bytes.
     pub actual_bytes: f64,
 }
@@ -84,6 +96,12 @@ pub struct Figures {
     pub median_abs_log_error_known_volume: Option<f64>,
     /// The same of rate times time.
     pub naive_median_abs_log_error: Option<f64>,
+    /// The same of the constant-rate pre-copy model.
+    pub constant_rate_median_abs_log_error: Option<f64>,
+    /// The same of one exponential saturation, given the true future write volume.
+    pub exponential_median_abs_log_error: Option<f64>,
+    /// The same of one power law, given the true future write volume.
+    pub power_law_median_abs_log_error: Option<f64>,
     /// Share of windows whose actual bytes lie within p05 and p95, 0 to 1.
     pub coverage_90_percent: Option<f64>,
     /// The same of the band given the true future write volume.
@@ -105,7 +123,33 @@ pub struct TraceResult {
     pub trace: String,
     /// How it was evaluated.
     pub protocol: Protocol,
+    /// Its length.
+    pub seconds: f64,
     /// Its figures.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// The same for each lag.
+    pub lags: Vec<LagResult>,
+}
+
+/// The windows of one lag.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LagResult {
+    /// The lag.
+    pub lag_seconds: f64,
+    /// Their figures.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// The windows that reach about equally far beyond what the model saw.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReachResult {
+    /// Their extrapolation is above this.
+    pub above: f64,
+    /// And not above this; absent for the last group.
+    pub up_to: Option<f64>,
+    /// Their figures.
     #[serde(flatten)]
     pub figures: Figures,
 }
@@ -120,6 +164,8 @@ pub struct Backtest {
     /// Pooled: medians are medians of the traces' medians, the coverage is that of all windows.
     #[serde(flatten)]
     pub figures: Figures,
+    /// All windows by how far they reach.
+    pub reaches: Vec<ReachResult>,
     /// Every window, trace by trace, origin by origin.
     pub predictions: Vec<Prediction>,
 }
@@ -144,6 +190,15 @@ pub enum BacktestError {
     None {
         /// What is missing.
         name: &'static str,
+    },
+    /// Nothing to judge a forecast by.
+    #[error(
+        "no volume of the profile has two deltas, one after the other (the most is {found}): a backtest \
+         predicts each delta from those before it"
+    )]
+    TooFewDeltas {
+        /// Most deltas of one volume.
+        found: usize,
     },
     /// The trace ends before the first window does.
     #[error(
@@ -172,35 +227,46 @@ pub enum BacktestError {
 /// [`BacktestError`] when the protocol is senseless or the trace is too short for it.
 pub fn run(trace: &Trace, protocol: &Protocol) -> Result<Backtest, BacktestError> {
     check(trace, protocol)?;
-    let predictions = origin::predictions(trace, protocol);
-    let result = TraceResult {
-        trace: trace.name().to_owned(),
-        protocol: protocol.clone(),
-        figures: score::figures(&predictions),
-    };
-    Ok(pooled(vec![Backtest {
-        format: String::new(),
-        figures: result.figures.clone(),
-        traces: vec![result],
+    let predictions = replay::predictions(trace, protocol);
+    Ok(of_one(
+        trace.name(),
+        trace.seconds(),
+        protocol.clone(),
         predictions,
-    }]))
+    ))
+}
+
+/// The backtest of one trace from its predictions.
+fn of_one(name: &str, seconds: f64, protocol: Protocol, predictions: Vec<Prediction>) -> Backtest {
+    let result = TraceResult {
+        trace: name.to_owned(),
+        protocol,
+        seconds,
+        figures: score::figures(&predictions),
+        lags: score::by_lag(&predictions),
+    };
+    whole(vec![result], predictions)
 }
 
 /// Several backtests as one.
 #[must_use]
 pub fn pooled(parts: Vec<Backtest>) -> Backtest {
-    let mut whole = Backtest {
-        format: Backtest::FORMAT.to_owned(),
-        traces: Vec::new(),
-        figures: Figures::default(),
-        predictions: Vec::new(),
-    };
+    let (mut traces, mut predictions) = (Vec::new(), Vec::new());
     for part in parts {
-        whole.traces.extend(part.traces);
-        whole.predictions.extend(part.predictions);
+        traces.extend(part.traces);
+        predictions.extend(part.predictions);
     }
-    whole.figures = score::pooled(&whole.traces, &whole.predictions);
-    whole
+    whole(traces, predictions)
+}
+
+fn whole(traces: Vec<TraceResult>, predictions: Vec<Prediction>) -> Backtest {
+    Backtest {
+        format: Backtest::FORMAT.to_owned(),
+        figures: score::pooled(&traces, &predictions),
+        reaches: score::by_reach(&predictions),
+        traces,
+        predictions,
+    }
 }
 
 fn check(trace: &Trace, protocol: &Protocol) -> Result<(), BacktestError> {

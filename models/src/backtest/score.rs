@@ -1,10 +1,47 @@
 //! Errors and coverage over windows. It must not know how a prediction was made.
 
-use super::{Figures, Prediction, TraceResult};
+use super::{Figures, LagResult, Prediction, ReachResult, TraceResult};
 use crate::units::BLOCK_BYTES;
 
 /// Extrapolation up to which the width of the band is judged.
 const NEAR: f64 = 3.0;
+
+/// Borders between groups of extrapolation.
+const REACHES: [f64; 6] = [0.0, 0.1, 0.3, 1.0, NEAR, 10.0];
+
+/// Figures of each lag, ascending.
+pub fn by_lag(predictions: &[Prediction]) -> Vec<LagResult> {
+    let mut lags: Vec<f64> = predictions.iter().map(|p| p.lag_seconds).collect();
+    lags.sort_by(f64::total_cmp);
+    lags.dedup();
+    let result = |lag_seconds: f64| LagResult {
+        lag_seconds,
+        figures: figures_of(predictions, |p| p.lag_seconds == lag_seconds),
+    };
+    lags.into_iter().map(result).collect()
+}
+
+/// Figures of each group of extrapolation that has windows.
+pub fn by_reach(predictions: &[Prediction]) -> Vec<ReachResult> {
+    let group = |(index, &above): (usize, &f64)| {
+        let up_to = REACHES.get(index + 1).copied();
+        let most = up_to.unwrap_or(f64::INFINITY);
+        let inside = |p: &Prediction| p.extrapolation > above && p.extrapolation <= most;
+        let figures = figures_of(predictions, inside);
+        ReachResult {
+            above,
+            up_to,
+            figures,
+        }
+    };
+    let groups = REACHES.iter().enumerate().map(group);
+    groups.filter(|group| group.figures.scored > 0).collect()
+}
+
+fn figures_of(predictions: &[Prediction], of: impl Fn(&Prediction) -> bool) -> Figures {
+    let group: Vec<Prediction> = predictions.iter().filter(|p| of(p)).cloned().collect();
+    figures(&group)
+}
 
 /// Figures of one trace, or of any other group of windows.
 pub fn figures(predictions: &[Prediction]) -> Figures {
@@ -33,6 +70,9 @@ pub fn figures(predictions: &[Prediction]) -> Figures {
         median_abs_log_error: quantile(&forecast, 0.5),
         median_abs_log_error_known_volume: quantile(&known, 0.5),
         naive_median_abs_log_error: quantile(&errors(&|p| p.naive_bytes), 0.5),
+        constant_rate_median_abs_log_error: quantile(&errors(&|p| p.constant_rate_bytes), 0.5),
+        exponential_median_abs_log_error: quantile(&errors(&|p| p.exponential_bytes), 0.5),
+        power_law_median_abs_log_error: quantile(&errors(&|p| p.power_law_bytes), 0.5),
         coverage_90_percent: covered(&|p| p.predicted_bytes),
         coverage_90_percent_known_volume: covered(&|p| p.known_volume_band_bytes),
         p90_over_p50: widths(&|p| p.predicted_bytes),
@@ -55,6 +95,9 @@ pub fn pooled(traces: &[TraceResult], predictions: &[Prediction]) -> Figures {
         median_abs_log_error: middle(&|f| f.median_abs_log_error),
         median_abs_log_error_known_volume: middle(&|f| f.median_abs_log_error_known_volume),
         naive_median_abs_log_error: middle(&|f| f.naive_median_abs_log_error),
+        constant_rate_median_abs_log_error: middle(&|f| f.constant_rate_median_abs_log_error),
+        exponential_median_abs_log_error: middle(&|f| f.exponential_median_abs_log_error),
+        power_law_median_abs_log_error: middle(&|f| f.power_law_median_abs_log_error),
         p90_over_p50: middle(&|f| f.p90_over_p50),
         p90_over_p50_known_volume: middle(&|f| f.p90_over_p50_known_volume),
         p90_abs_log_error: middle(&|f| f.p90_abs_log_error),

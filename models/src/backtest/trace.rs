@@ -12,9 +12,9 @@ const LONGEST_SECONDS: f64 = 1e8;
 /// Writes of one trace: 16 bytes each, 640 MB.
 const MAX_WRITES: usize = 40_000_000;
 /// Length of a metric period: CloudWatch's one-minute data of EBS volumes on Nitro instances.
-pub const METRIC_SECONDS: u32 = 60;
-/// Where the trace's zero is put: a Monday, midnight UTC.
-pub const EPOCH_SECONDS: f64 = 1_704_067_200.0;
+const METRIC_SECONDS: u32 = 60;
+/// Where the zero of a trace without a date is put: a Monday, midnight UTC.
+const EPOCH_SECONDS: f64 = 1_704_067_200.0;
 
 /// A write that cannot be in a trace.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -74,9 +74,26 @@ struct Write {
 pub struct Trace {
     name: String,
     start_seconds: f64,
+    /// Where the trace's zero lies, in seconds since 1970; absent for a trace without a date.
+    epoch_seconds: Option<f64>,
     writes: Vec<Write>,
     minutes: Vec<(f64, f64)>,
+    /// Metrics that were given instead of summed up.
+    metrics: Vec<WritePeriod>,
     end_bytes: u64,
+}
+
+/// A volume whose writes are known as blocks, with the metrics that a service shows of it.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Its name.
+    pub name: String,
+    /// When the recording begins, in seconds since 1970.
+    pub epoch_seconds: f64,
+    /// Size of the volume.
+    pub size_bytes: u64,
+    /// Its metrics, also from before the recording, oldest first.
+    pub metrics: Vec<WritePeriod>,
 }
 
 impl Trace {
@@ -87,6 +104,28 @@ impl Trace {
             name: name.into(),
             ..Self::default()
         }
+    }
+
+    /// A trace of `writes` (seconds since the recording began, in order; block) to a volume whose
+    /// metrics are known. Writes out of order are left out.
+    pub fn of_blocks(recorded: Recorded, writes: impl Iterator<Item = (f64, u32)>) -> Self {
+        let mut trace = Self {
+            name: recorded.name,
+            epoch_seconds: Some(recorded.epoch_seconds),
+            metrics: recorded.metrics,
+            end_bytes: recorded.size_bytes,
+            ..Self::default()
+        };
+        for (at, first) in writes.take(MAX_WRITES) {
+            if at >= trace.seconds() {
+                trace.writes.push(Write {
+                    at,
+                    first,
+                    blocks: 1,
+                });
+            }
+        }
+        trace
     }
 
     /// Adds the next write.
@@ -220,11 +259,21 @@ impl Trace {
         &self.writes[begin..end.max(begin)]
     }
 
+    /// Where the trace's start lies, in seconds since 1970.
+    #[must_use]
+    pub fn epoch_seconds(&self) -> f64 {
+        self.epoch_seconds.unwrap_or(EPOCH_SECONDS)
+    }
+
     /// Sums per minute, as CloudWatch would have them; minutes without writes are zeros.
     #[must_use]
     pub fn periods(&self) -> Vec<WritePeriod> {
+        if self.minutes.is_empty() {
+            return self.metrics.clone();
+        }
+        let epoch = self.epoch_seconds();
         let period = |(minute, sums): (usize, &(f64, f64))| WritePeriod {
-            start: at_epoch_seconds(EPOCH_SECONDS + minute as f64 * f64::from(METRIC_SECONDS)),
+            start: at_epoch_seconds(epoch + minute as f64 * f64::from(METRIC_SECONDS)),
             period_seconds: METRIC_SECONDS,
             write_bytes: sums.0,
             write_ops: sums.1,
