@@ -18,7 +18,7 @@ pub const SEARCH_DRAWS: usize = 128;
 pub const MAX_ROUNDS: usize = 24;
 
 /// Number of service steps.
-pub const STEPS: usize = 9;
+pub const STEPS: usize = 10;
 
 /// One possible world.
 #[derive(Clone, Debug)]

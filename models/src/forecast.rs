@@ -15,10 +15,10 @@ pub use crate::evidence::{Evidence, MeasuredRound, VolumeWrites};
 use crate::ids::VolumeId;
 use crate::inventory::Inventory;
 use crate::load::LoadModel;
-use crate::observation::{ObservedDelta, ObservedDuration, ServiceStep, VolumeObservations};
+use crate::observation::{ObservedDelta, VolumeObservations};
 use crate::policy::{Policy, TransferPath};
 use crate::profile::Profile;
-use crate::service::{self, Point, ServiceModel};
+use crate::service::{self, ServiceModel, Setting};
 use crate::units::{BLOCK_BYTES, GIB, epoch_seconds};
 
 pub use gate::{at_gate, next_round};
@@ -64,13 +64,29 @@ pub fn fit(profile: &Profile, policy: &Policy) -> FittedModel {
         .flat_map(|v| &v.durations)
         .cloned()
         .collect();
-    let services = learned(&service::priors(), &durations);
+    let setting = setting(&profile.inventory, policy);
+    let services = service::learned(&service::priors(), &durations, &setting);
     let provenance = provenance(&volumes, &services);
     FittedModel {
         volumes,
         services,
         database: policy.database.is_some(),
         provenance,
+    }
+}
+
+/// Where the migration runs.
+fn setting(inventory: &Inventory, policy: &Policy) -> Setting {
+    let first = inventory.volumes.first();
+    let zone = first.map_or_else(|| policy.target.zone.clone(), |facts| facts.zone.clone());
+    Setting {
+        source: (inventory.region.clone(), zone),
+        target: (policy.target.region.clone(), policy.target.zone.clone()),
+        volume_types: inventory
+            .volumes
+            .iter()
+            .map(|facts| facts.volume_type.clone())
+            .collect(),
     }
 }
 
@@ -167,31 +183,6 @@ fn base_blocks(inventory: &Inventory, seen: &VolumeObservations) -> (f64, &'stat
         ),
     }
 }
-
-/// The services after more durations, each step by its own.
-pub(crate) fn learned(
-    services: &[ServiceModel],
-    durations: &[ObservedDuration],
-) -> Vec<ServiceModel> {
-    let mut ordered: Vec<&ObservedDuration> = durations.iter().collect();
-    ordered.sort_by_key(|d| (d.ended_at, std::cmp::Reverse(d.moved_bytes)));
-    // The members of a set complete together: only the one that moved most tells the rate.
-    ordered.dedup_by(|later, first| {
-        let apart = (later.ended_at - first.ended_at).as_seconds_f64();
-        later.step == ServiceStep::Snapshot && first.step == later.step && apart < SET_SECONDS
-    });
-    let update = |model: &ServiceModel| {
-        let own = ordered
-            .iter()
-            .filter(|duration| duration.step == model.step);
-        let points: Vec<Point> = own.filter_map(|duration| Point::of(duration)).collect();
-        model.updated(&points)
-    };
-    services.iter().map(update).collect()
-}
-
-/// Snapshots that end within this belong to one set.
-const SET_SECONDS: f64 = 0.5;
 
 /// One line per input of the forecast.
 pub(crate) fn provenance(volumes: &[VolumeModel], services: &[ServiceModel]) -> Vec<String> {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Region, SnapshotId, VolumeId};
+use crate::ids::{Region, SnapshotId, VolumeId, Zone};
 use crate::units::Timestamp;
 
 /// Everything measured of one volume.
@@ -84,6 +84,8 @@ pub enum ServiceStep {
     Freeze,
     /// Promotion until the first accepted commit.
     Activate,
+    /// Background loading of a volume made from a snapshot, until all of its data is in place.
+    Initialize,
 }
 
 /// One measured duration of a service step.
@@ -99,4 +101,13 @@ pub struct ObservedDuration {
     pub ended_at: Timestamp,
     /// Region it ran in, for a copy the target's.
     pub region: Region,
+    /// Type of the volume, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_type: Option<String>,
+    /// Zone of the volume, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<Zone>,
+    /// Region a copy came from, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_region: Option<Region>,
 }

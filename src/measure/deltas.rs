@@ -119,5 +119,8 @@ fn duration(
         seconds,
         ended_at,
         region: cloud.region().clone(),
+        volume_type: None,
+        zone: None,
+        from_region: None,
     })
 }

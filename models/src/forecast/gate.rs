@@ -5,14 +5,15 @@ use crate::cost::Spending;
 use crate::dirty::{self, Interval, Written};
 use crate::draws::{DRAWS, Draw, SEARCH_DRAWS, draws};
 use crate::evidence::{Evidence, MeasuredRound};
-use crate::ids::VolumeId;
+use crate::ids::{Region, VolumeId};
 use crate::load::{LoadModel, LoadPaths};
 use crate::observation::{ObservedDuration, ServiceStep};
 use crate::plan::{Forecast, Plan};
 use crate::policy::TransferPath;
 use crate::units::{BLOCK_BYTES, Quantiles, Timestamp, at_epoch_seconds, epoch_seconds};
 
-use super::{FittedModel, VolumeModel, learned, provenance};
+use super::{FittedModel, VolumeModel, provenance};
+use crate::service::{Setting, learned};
 
 /// Log spread of the level when the last minutes were watched.
 const FRESH_LEVEL_SPREAD: f64 = 0.08;
@@ -107,6 +108,15 @@ fn last_round(plan: &Plan, evidence: &Evidence, now: Timestamp) -> Timestamp {
         .min(now)
 }
 
+/// Where the plan's migration runs.
+fn setting(plan: &Plan) -> Setting {
+    Setting {
+        source: (plan.source.region.clone(), plan.source.zone.clone()),
+        target: (plan.target.region.clone(), plan.target.zone.clone()),
+        volume_types: plan.volumes.iter().map(|v| v.volume_type.clone()).collect(),
+    }
+}
+
 /// The plan's models after the evidence.
 fn taught(plan: &Plan, evidence: &Evidence, now: Timestamp) -> FittedModel {
     let mut rounds: Vec<&MeasuredRound> = evidence.rounds.iter().collect();
@@ -118,7 +128,8 @@ fn taught(plan: &Plan, evidence: &Evidence, now: Timestamp) -> FittedModel {
         .map(|volume| with_rounds(volume, &rounds))
         .collect();
     let fresh = with_fresh_rate(&mut volumes, evidence, now);
-    let services = learned(&plan.model.services, &durations(plan, evidence, &rounds));
+    let durations = durations(plan, evidence, &rounds);
+    let services = learned(&plan.model.services, &durations, &setting(plan));
     let mut sources = provenance(&volumes, &services);
     sources.extend(fresh);
     FittedModel {
@@ -245,25 +256,28 @@ fn durations(plan: &Plan, evidence: &Evidence, rounds: &[&MeasuredRound]) -> Vec
         let Some(moved) = largest.map(|blocks| blocks.saturating_mul(BLOCK_BYTES)) else {
             continue;
         };
-        let one = |step, seconds| ObservedDuration {
+        let one = |step, region: &Region, seconds| ObservedDuration {
             step,
             moved_bytes: Some(moved),
             seconds,
             ended_at: at_epoch_seconds(epoch_seconds(round.at) + seconds),
-            region: plan.target.region.clone(),
+            region: region.clone(),
+            volume_type: None,
+            zone: None,
+            from_region: None,
         };
         let copies = copies || path_of(plan) != TransferPath::Copy;
         all.extend(
             round
                 .snapshot_seconds
                 .filter(|_| !snapshots)
-                .map(|s| one(ServiceStep::Snapshot, s)),
+                .map(|s| one(ServiceStep::Snapshot, &plan.source.region, s)),
         );
         all.extend(
             round
                 .transfer_seconds
                 .filter(|_| !copies)
-                .map(|s| one(ServiceStep::Copy, s)),
+                .map(|s| one(ServiceStep::Copy, &plan.target.region, s)),
         );
     }
     all

@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::fixtures::{now, policy, profile};
+use crate::observation::{ObservedDuration, ServiceStep};
 use crate::plan::{Forecast, Plan};
 use crate::schedule::make_plan;
 use crate::step::VolumeDelta;
@@ -235,9 +236,13 @@ fn one_slow_member_of_a_set_does_not_make_the_others_slow() {
         seconds: 1000.0,
         ended_at: now(),
         region: region.clone(),
+        volume_type: None,
+        zone: None,
+        from_region: None,
     };
-    let together = learned(&service::priors(), &[one(1 << 20), one(1 << 35)]);
-    let alone = learned(&service::priors(), &[one(1 << 35)]);
+    let here = setting(&profile(1, 100, 1.0).inventory, &policy(1800.0));
+    let together = service::learned(&service::priors(), &[one(1 << 20), one(1 << 35)], &here);
+    let alone = service::learned(&service::priors(), &[one(1 << 35)], &here);
     assert_eq!(together, alone);
 }
 

@@ -73,5 +73,8 @@ fn duration(
         seconds: (snapshot.completed_at - snapshot.started_at).as_seconds_f64(),
         ended_at: snapshot.completed_at,
         region: region.clone(),
+        volume_type: None,
+        zone: None,
+        from_region: None,
     }
 }
