@@ -98,7 +98,8 @@ fn the_quiet_night_is_found() {
         .to_string()
         .parse::<u32>()
         .unwrap();
-    assert!((1..6).contains(&hour), "{}", plan.window.start);
+    // The start is an early one: rounds taken at once follow a service that is not known yet.
+    assert!((0..6).contains(&hour), "{}", plan.window.start);
 }
 
 #[test]
