@@ -3,8 +3,10 @@
 //! It knows the scenario's two accounts and hands the lab's wire and hosts to the same code that
 //! runs against AWS. The planner gets no more of the scenario than its `[policy]` and `[measure]`.
 
+mod campaign;
 mod run;
 
+pub use campaign::campaign;
 pub use run::{Rehearsed, rehearse};
 
 use chrono::TimeDelta;

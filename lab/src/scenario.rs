@@ -5,6 +5,7 @@
 
 mod check;
 mod dist;
+mod drawn;
 mod service;
 
 use std::path::{Path, PathBuf};
@@ -75,8 +76,8 @@ pub struct Place {
 pub struct SnapshotSpec {
     /// How long before the start it was begun, in hours.
     pub age_hours: f64,
-    /// How long it took, in seconds.
-    pub duration_seconds: f64,
+    /// How long it took, in seconds; absent: as the service's snapshots take here.
+    pub duration_seconds: Option<f64>,
     /// Its tags.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
@@ -143,7 +144,7 @@ pub struct FaultSpec {
 pub struct Scenario {
     /// Its name.
     pub name: String,
-    /// Its seed, where the caller gives none.
+    /// The seed its values were drawn with: the file's, where the caller gave none.
     pub seed: u64,
     /// The virtual start.
     pub start: DateTime<Utc>,
@@ -191,21 +192,32 @@ struct File {
 }
 
 impl Scenario {
-    /// Reads and checks the scenario file at `path`.
+    /// Reads and checks the scenario file at `path`, drawn with its own seed.
     pub fn load(path: &Path) -> Result<Scenario, ScenarioError> {
+        Scenario::load_with(path, None)
+    }
+
+    /// Reads the scenario file at `path`, draws what it leaves to chance with `seed` (its own when absent), and
+    /// checks it.
+    pub fn load_with(path: &Path, seed: Option<u64>) -> Result<Scenario, ScenarioError> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|source| ScenarioError::Read { path: name, source })?;
-        let mut scenario = Scenario::parse(&text)?;
+        let mut scenario = Scenario::parse_with(&text, seed)?;
         if let Some(dir) = path.parent() {
             scenario.base_dir = dir.to_owned();
         }
         Ok(scenario)
     }
 
-    /// Reads and checks a scenario.
+    /// Reads and checks a scenario, drawn with its own seed.
     pub fn parse(text: &str) -> Result<Scenario, ScenarioError> {
-        let table: Table = toml::from_str(text).map_err(|error| malformed(None, &error))?;
+        Scenario::parse_with(text, None)
+    }
+
+    /// Reads a scenario, draws what it leaves to chance with `seed` (its own when absent), and checks it.
+    pub fn parse_with(text: &str, seed: Option<u64>) -> Result<Scenario, ScenarioError> {
+        let mut table: Table = toml::from_str(text).map_err(|error| malformed(None, &error))?;
         match table.get("format").and_then(toml::Value::as_str) {
             Some(FORMAT) => {}
             found => {
@@ -214,19 +226,43 @@ impl Scenario {
                 });
             }
         }
-        let file: File = toml::from_str(text).map_err(|error| malformed(None, &error))?;
+        if let Some(seed) = seed {
+            let seed = seed.cast_signed();
+            table.insert("seed".to_owned(), toml::Value::Integer(seed));
+        }
+        let file: File = drawn_file(table, text)?;
         let scenario = file.resolve()?;
         check::check(&scenario)?;
         Ok(scenario)
     }
 }
 
+/// The file's tables with everything drawn. A file that draws nothing is read from its text, so that an
+/// error names the line.
+fn drawn_file(mut table: Table, text: &str) -> Result<File, ScenarioError> {
+    let before = table.clone();
+    let seed = table.get("seed").and_then(toml::Value::as_integer);
+    let seed = seed.unwrap_or_default().cast_unsigned();
+    drawn::draw(&mut table, seed)
+        .map_err(|message| ScenarioError::Malformed { at: None, message })?;
+    let read = if table == before {
+        toml::from_str(text)
+    } else {
+        toml::Value::Table(table).try_into()
+    };
+    let mut file: File = read.map_err(|error| malformed(None, &error))?;
+    file.seed = seed;
+    Ok(file)
+}
+
 impl File {
     fn resolve(self) -> Result<Scenario, ScenarioError> {
         debug_assert_eq!(self.format, FORMAT, "checked before");
-        let service = Service::with(&self.service).map_err(|e| malformed(Some("service"), &e))?;
+        let seed = Some(self.seed);
+        let service =
+            Service::with(&self.service, seed).map_err(|e| malformed(Some("service"), &e))?;
         let database =
-            Database::with(&self.database).map_err(|e| malformed(Some("database"), &e))?;
+            Database::with(&self.database, seed).map_err(|e| malformed(Some("database"), &e))?;
         Ok(Scenario {
             name: self.name,
             seed: self.seed,

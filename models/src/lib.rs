@@ -10,6 +10,7 @@
 
 pub mod backtest;
 pub mod calibration;
+pub mod campaign;
 pub mod chain;
 pub mod check;
 pub mod cost;

@@ -1,8 +1,10 @@
 //! `rehearse`: a whole migration on the embedded lab, in seconds.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use snapmigrate_lab::Scenario;
+use snapmigrate_models::campaign::Campaign;
 use snapmigrate_models::decide::Goal;
 use snapmigrate_models::report::RunOutcome;
 
@@ -10,7 +12,7 @@ use super::error::Kind;
 use super::{CliError, Exit, Ui, runtime};
 use crate::execute::Ended;
 use crate::journal::Journal;
-use crate::rehearse::{Rehearsed, rehearse};
+use crate::rehearse::{Rehearsed, campaign, rehearse};
 use crate::view;
 
 /// Rehearse a migration on the embedded lab: measure, plan, cut over, verify, compare with the forecast.
@@ -21,7 +23,8 @@ use crate::view;
 #[command(after_help = "Examples:
   snapmigrate rehearse fixtures/scenarios/fourteen-hours.toml
   snapmigrate rehearse fixtures/scenarios/tiny.toml --seed 42 --json > report.json
-  snapmigrate rehearse fixtures/scenarios/tiny.toml --journal rehearsal.journal")]
+  snapmigrate rehearse fixtures/scenarios/tiny.toml --journal rehearsal.journal
+  snapmigrate rehearse fixtures/scenarios/calibration.toml --runs 200")]
 pub struct Args {
     /// What the lab simulates: volumes, workload, service behaviour, policy.
     scenario: PathBuf,
@@ -34,6 +37,12 @@ pub struct Args {
     /// Stop when the chain is in the target, as `execute` without `--cutover` does.
     #[arg(long)]
     no_cutover: bool,
+    /// Rehearse this many seeds, from the first on, on all cores, and count how often the forecasts held.
+    /// The verdict is that of the scenario's policy; the runs are carried out without its limits, so that
+    /// the truth is known where it refuses.
+    #[arg(long, value_name = "N", conflicts_with_all = ["journal", "no_cutover"],
+        value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    runs: Option<u32>,
     /// Do not announce each step.
     #[arg(long, short)]
     quiet: bool,
@@ -41,7 +50,7 @@ pub struct Args {
 
 /// Rehearses and shows plan, steps and report; with `--json` only the report.
 pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
-    let scenario = Scenario::load(&args.scenario)
+    let scenario = Scenario::load_with(&args.scenario, args.seed)
         .map_err(|error| CliError::usage("cannot use the scenario").caused_by(error))?;
     if let Some(path) = args.journal.as_ref().filter(|path| path.exists()) {
         let message = format!(
@@ -50,7 +59,10 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
         );
         return Err(CliError::usage(message));
     }
-    let seed = args.seed.unwrap_or(scenario.seed);
+    let seed = scenario.seed;
+    if let Some(runs) = args.runs {
+        return rehearse_many(args, &scenario, runs, ui);
+    }
     let quiet = args.quiet || ui.is_json();
     let mut announce = |entry: &crate::journal::Entry, _: &_| {
         if let Some(line) = view::line(entry.at, &entry.event).filter(|_| !quiet) {
@@ -67,6 +79,29 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     let rehearsed = runtime::rehearsal(rehearse(&scenario, seed, goal, journal, &mut announce))?
         .map_err(|error| CliError::failed("the rehearsal could not run").caused_by(error))?;
     show(&rehearsed, ui)
+}
+
+/// Runs between two words on how far a campaign is.
+const ANNOUNCED_RUNS: usize = 10;
+
+/// A campaign; fails when a run did not come to a report, whatever the forecasts were worth.
+fn rehearse_many(args: &Args, scenario: &Scenario, runs: u32, ui: &Ui) -> Result<Exit, CliError> {
+    let seeds: Vec<u64> = (0..runs)
+        .map(|run| scenario.seed.wrapping_add(run.into()))
+        .collect();
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let announce = |done: usize| {
+        if !args.quiet && (done % ANNOUNCED_RUNS == 0 || done == seeds.len()) {
+            ui.note(&format!("{done} of {runs} runs"));
+        }
+    };
+    let rehearsed = campaign(&args.scenario, &seeds, threads, announce);
+    let campaign = Campaign::of(&scenario.name, rehearsed);
+    ui.show(&campaign, view::campaign)?;
+    if campaign.summary.cut_over == campaign.summary.runs {
+        return Ok(Exit::Done);
+    }
+    Ok(Exit::Failed)
 }
 
 fn show(rehearsed: &Rehearsed, ui: &Ui) -> Result<Exit, CliError> {

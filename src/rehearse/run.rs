@@ -68,7 +68,7 @@ pub async fn rehearse(
     })
 }
 
-async fn carry_out(
+pub(super) async fn carry_out(
     stage: Stage,
     scenario: &Scenario,
     goal: Goal,

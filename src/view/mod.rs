@@ -2,6 +2,7 @@
 //!
 //! Nothing here prints, reads a clock or decides anything.
 
+mod campaign;
 mod findings;
 mod plan;
 mod profile;
@@ -14,6 +15,7 @@ pub mod units;
 mod verify;
 mod words;
 
+pub use campaign::campaign;
 pub use findings::findings;
 pub use plan::plan;
 pub use profile::profile;

@@ -70,7 +70,9 @@ fn volume(spec: &VolumeSpec) -> Result<(), ScenarioError> {
             "written_gib must be between 0 and size_gib",
         ));
     }
-    let sane = |s: &super::SnapshotSpec| s.age_hours > 0.0 && s.duration_seconds >= 0.0;
+    let sane = |s: &super::SnapshotSpec| {
+        s.age_hours > 0.0 && s.duration_seconds.is_none_or(|seconds| seconds >= 0.0)
+    };
     if !spec.snapshots.iter().all(sane) {
         return Err(invalid(
             &subject,

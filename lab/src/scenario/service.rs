@@ -6,6 +6,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::dist::Dist;
+use super::drawn;
 
 const SERVICE: &str = include_str!("../../data/service.toml");
 const INSTANT: &str = include_str!("../../data/instant.toml");
@@ -100,14 +101,16 @@ pub struct Service {
 }
 
 impl Service {
-    /// The committed defaults with the scenario's `[service]` over them.
-    pub fn with(overrides: &Table) -> Result<Service, toml::de::Error> {
-        merged(SERVICE, overrides)
+    /// The committed defaults with the scenario's `[service]` over them, in the world of a seed; without a seed
+    /// in the middle of all worlds.
+    pub fn with(overrides: &Table, seed: Option<u64>) -> Result<Service, toml::de::Error> {
+        merged(("service", SERVICE), overrides, seed)
     }
 
     /// The service of a lab without a scenario: nothing waits.
     pub fn instant() -> Service {
-        merged(INSTANT, &Table::new()).expect("the committed instant.toml is complete")
+        merged(("service", INSTANT), &Table::new(), None)
+            .expect("the committed instant.toml is complete")
     }
 }
 
@@ -133,9 +136,10 @@ pub struct Database {
 }
 
 impl Database {
-    /// The committed defaults with the scenario's `[database]` over them.
-    pub fn with(overrides: &Table) -> Result<Database, toml::de::Error> {
-        merged(DATABASE, overrides)
+    /// The committed defaults with the scenario's `[database]` over them, in the world of a seed; without a seed
+    /// in the middle of all worlds.
+    pub fn with(overrides: &Table, seed: Option<u64>) -> Result<Database, toml::de::Error> {
+        merged(("database", DATABASE), overrides, seed)
     }
 }
 
@@ -150,15 +154,21 @@ fn only_seconds<'de, D: serde::Deserializer<'de>>(value: D) -> Result<String, D:
 }
 
 fn merged<T: serde::de::DeserializeOwned>(
-    defaults: &str,
+    (name, defaults): (&str, &str),
     overrides: &Table,
+    seed: Option<u64>,
 ) -> Result<T, toml::de::Error> {
     let mut table: Table = toml::from_str(defaults)?;
     overlay(&mut table, overrides);
+    drawn::settle(&mut table, name, seed);
     T::deserialize(Value::Table(table))
 }
 
 fn overlay(base: &mut Table, over: &Table) {
+    if over.contains_key("median") {
+        // A figure of one's own holds in every world.
+        base.remove("world");
+    }
     for (key, value) in over {
         match (base.get_mut(key), value) {
             (Some(Value::Table(inner)), Value::Table(more)) => overlay(inner, more),
@@ -177,23 +187,32 @@ mod tests {
     #[test]
     fn a_scenario_changes_one_figure_and_keeps_the_others() {
         let over = toml::from_str("[snapshot]\nmib_per_second = { median = 9.0 }").unwrap();
-        let service = Service::with(&over).unwrap();
+        let service = Service::with(&over, None).unwrap();
         assert!((service.snapshot.mib_per_second.median - 9.0).abs() < 1e-12);
         assert!(service.snapshot.mib_per_second.sigma > 0.0);
         assert!(service.copy.mib_per_second.median > 20.0);
     }
 
     #[test]
+    fn worlds_differ_except_where_the_scenario_says_a_figure() {
+        let over = toml::from_str("[snapshot]\nmib_per_second = { median = 9.0 }").unwrap();
+        let service = |seed| Service::with(&over, Some(seed)).unwrap();
+        let (one, other) = (service(1), service(2));
+        assert!((one.snapshot.mib_per_second.median - 9.0).abs() < 1e-12);
+        assert!((one.copy.mib_per_second.median - other.copy.mib_per_second.median).abs() > 1.0);
+    }
+
+    #[test]
     fn an_unknown_key_is_named() {
         let over = toml::from_str("[snapshot]\nspeed = 9.0").unwrap();
-        let error = Service::with(&over).unwrap_err().to_string();
+        let error = Service::with(&over, None).unwrap_err().to_string();
         assert!(error.contains("speed"), "{error}");
     }
 
     #[test]
     fn committed_tables_are_complete() {
         Service::instant();
-        Service::with(&Table::new()).unwrap();
-        Database::with(&Table::new()).unwrap();
+        Service::with(&Table::new(), None).unwrap();
+        Database::with(&Table::new(), None).unwrap();
     }
 }

@@ -37,7 +37,7 @@ pub struct Ground {
 impl World {
     /// A world in which nothing exists and nothing waits.
     pub fn empty(ground: Ground) -> World {
-        let database = Database::with(&toml::Table::new());
+        let database = Database::with(&toml::Table::new(), None);
         let database = database.expect("the committed database.toml is complete");
         World::new(ground, Service::instant(), database, FaultSpec::default())
     }
@@ -198,7 +198,7 @@ impl World {
         let content = volume.content.freeze_clone(&id).map_err(fail)?;
         let full_bytes = content.written_blocks().map_err(fail)?.bytes();
         let from = self.start - age(past);
-        let until = from + seconds(past.duration_seconds);
+        let until = from + seconds(past.duration_seconds.unwrap_or_default());
         let previous = self.previous_snapshot(volume);
         let incremental = previous.is_some();
         let delta_bytes = match previous.and_then(|older| older.content.as_ref()) {
@@ -233,7 +233,13 @@ impl World {
             promised_minutes: None,
             deleted_at: None,
         };
-        self.snapshots.insert(id, snapshot);
+        self.snapshots.insert(id.clone(), snapshot);
+        if past.duration_seconds.is_none() {
+            let work = self.snapshot_work(&spec.id, from, delta_bytes);
+            self.snapshots
+                .entry(id)
+                .and_modify(|made| made.outcome = work);
+        }
         Ok(())
     }
 }

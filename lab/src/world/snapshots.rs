@@ -255,7 +255,12 @@ impl World {
         ends.max().map_or(self.now, |end| end.max(self.now))
     }
 
-    fn snapshot_work(&mut self, volume: &str, from: DateTime<Utc>, bytes: u64) -> Outcome {
+    pub(super) fn snapshot_work(
+        &mut self,
+        volume: &str,
+        from: DateTime<Utc>,
+        bytes: u64,
+    ) -> Outcome {
         let pace = self.pace(&format!("snapshot/{volume}"), self.service.snapshot);
         let ready = from + self.scaled(pace.seconds(bytes));
         Outcome::Work {

@@ -69,7 +69,7 @@ fn writer(volume: &str, process: &str) -> (Content, Option<Workload>, String) {
 
 fn bench() -> Bench {
     let host = |instance: &str, role| {
-        let database = Database::with(&toml::Table::new()).unwrap();
+        let database = Database::with(&toml::Table::new(), None).unwrap();
         SimulatedHost::new(
             &HostSetup {
                 instance: instance.into(),

@@ -1,0 +1,216 @@
+//! How often the forecasts of a campaign held: coverage, width, error, and the verdicts.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{CampaignRun, Compared};
+use crate::plan::Verdict;
+use crate::units::Quantiles;
+
+/// Rounds after the base from which a gate counts as one that has learned from the chain.
+const TAUGHT_ROUNDS: u32 = 2;
+/// A true downtime within this share of the limit says nothing about a verdict.
+const CLOSE_TO_LIMIT: f64 = 0.2;
+
+/// Counted over all runs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CampaignSummary {
+    /// Runs.
+    pub runs: u32,
+    /// Runs that cut over.
+    pub cut_over: u32,
+    /// Write downtime, when the plan was made.
+    pub write_downtime_at_plan: Coverage,
+    /// Write downtime, at the last gate.
+    pub write_downtime_at_gate: Coverage,
+    /// Write downtime, at the last gate where at least two rounds had followed the base.
+    pub write_downtime_at_gate_after_two_rounds: Coverage,
+    /// Final delta, when the plan was made.
+    pub final_delta_at_plan: Coverage,
+    /// Final delta, at the last gate.
+    pub final_delta_at_gate: Coverage,
+    /// Final delta, at the last gate where at least two rounds had followed the base.
+    pub final_delta_at_gate_after_two_rounds: Coverage,
+    /// Whether the plans' verdicts were right.
+    pub verdict: VerdictCount,
+}
+
+/// How a predicted quantity compares with what came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Coverage {
+    /// Runs that have both.
+    pub runs: u32,
+    /// Share of them at or under P50.
+    pub under_p50_percent: f64,
+    /// Share of them at or under P90.
+    pub under_p90_percent: f64,
+    /// Median of P90 / P50.
+    pub median_p90_over_p50: f64,
+    /// Median of |ln(actual / P50)|.
+    pub median_abs_log_error: f64,
+}
+
+/// Verdicts against the truth: the write downtime that came, in the window that was chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VerdictCount {
+    /// Said to converge and did, or said not to and did not.
+    pub right: u32,
+    /// Said to converge, and did not.
+    pub wrongly_promised: u32,
+    /// Said not to converge, and did.
+    pub wrongly_refused: u32,
+    /// The truth is within a fifth of the limit, or unknown.
+    pub not_scored: u32,
+    /// Share of the scored ones that were right.
+    pub right_percent: f64,
+}
+
+impl CampaignSummary {
+    /// Counts over `runs`.
+    #[must_use]
+    pub fn of(runs: &[CampaignRun]) -> Self {
+        let all: Vec<&CampaignRun> = runs.iter().collect();
+        let taught: Vec<&CampaignRun> = runs
+            .iter()
+            .filter(|run| run.rounds_before_gate >= TAUGHT_ROUNDS)
+            .collect();
+        let downtime = |run: &CampaignRun| run.write_downtime_seconds;
+        let delta = |run: &CampaignRun| run.final_delta_bytes;
+        let plan = |compared: &Compared| compared.at_plan;
+        let gate = |compared: &Compared| compared.at_gate;
+        Self {
+            runs: super::count(runs.len()),
+            cut_over: super::count(runs.iter().filter(|run| run.failure.is_none()).count()),
+            write_downtime_at_plan: Coverage::of(&all, downtime, plan),
+            write_downtime_at_gate: Coverage::of(&all, downtime, gate),
+            write_downtime_at_gate_after_two_rounds: Coverage::of(&taught, downtime, gate),
+            final_delta_at_plan: Coverage::of(&all, delta, plan),
+            final_delta_at_gate: Coverage::of(&all, delta, gate),
+            final_delta_at_gate_after_two_rounds: Coverage::of(&taught, delta, gate),
+            verdict: VerdictCount::of(runs),
+        }
+    }
+}
+
+impl Coverage {
+    fn of(
+        runs: &[&CampaignRun],
+        quantity: impl Fn(&CampaignRun) -> Compared,
+        moment: impl Fn(&Compared) -> Option<Quantiles>,
+    ) -> Self {
+        let pair = |run: &&CampaignRun| {
+            let compared = quantity(run);
+            Some((moment(&compared)?, compared.actual?))
+        };
+        let pairs: Vec<(Quantiles, f64)> = runs.iter().filter_map(pair).collect();
+        let share = |holds: &dyn Fn(&(Quantiles, f64)) -> bool| {
+            percent(pairs.iter().filter(|pair| holds(pair)).count(), pairs.len())
+        };
+        let middle = |value: &dyn Fn(&(Quantiles, f64)) -> f64| {
+            let mut values: Vec<f64> = pairs.iter().map(value).filter(|v| v.is_finite()).collect();
+            Quantiles::of(&mut values).p50
+        };
+        Self {
+            runs: super::count(pairs.len()),
+            under_p50_percent: share(&|(predicted, actual)| *actual <= predicted.p50),
+            under_p90_percent: share(&|(predicted, actual)| *actual <= predicted.p90),
+            median_p90_over_p50: middle(&|(predicted, _)| predicted.p90 / predicted.p50),
+            median_abs_log_error: middle(&|(predicted, actual)| {
+                (actual / predicted.p50).ln().abs()
+            }),
+        }
+    }
+}
+
+impl VerdictCount {
+    fn of(runs: &[CampaignRun]) -> Self {
+        let mut counted = Self::default();
+        for run in runs {
+            let place = match scored(run) {
+                None => &mut counted.not_scored,
+                Some((said, came)) if said == came => &mut counted.right,
+                Some((true, _)) => &mut counted.wrongly_promised,
+                Some((false, _)) => &mut counted.wrongly_refused,
+            };
+            *place += 1;
+        }
+        let all = counted.right + counted.wrongly_promised + counted.wrongly_refused;
+        counted.right_percent = percent(counted.right as usize, all as usize);
+        counted
+    }
+}
+
+/// Whether a run was said to converge, and whether it did; none when the truth is unknown or too
+/// close to the limit.
+fn scored(run: &CampaignRun) -> Option<(bool, bool)> {
+    let said = matches!(
+        run.verdict?,
+        Verdict::Converges | Verdict::ConvergesInWindow
+    );
+    let share = run.write_downtime_seconds.actual? / run.limit_seconds;
+    ((share - 1.0).abs() > CLOSE_TO_LIMIT).then_some((said, share <= 1.0))
+}
+
+fn percent(part: usize, whole: usize) -> f64 {
+    if whole == 0 {
+        return 0.0;
+    }
+    100.0 * part as f64 / whole as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(verdict: Verdict, limit_seconds: f64, actual: Option<f64>) -> CampaignRun {
+        CampaignRun {
+            verdict: Some(verdict),
+            limit_seconds,
+            rounds_before_gate: 2,
+            write_downtime_seconds: Compared {
+                at_plan: Some(Quantiles {
+                    p50: 100.0,
+                    p90: 150.0,
+                    p99: 300.0,
+                }),
+                at_gate: None,
+                actual,
+            },
+            ..CampaignRun::default()
+        }
+    }
+
+    #[test]
+    fn shares_are_of_runs_that_have_both_sides() {
+        let actual = [Some(90.0), Some(100.0), Some(140.0), Some(200.0), None];
+        let runs = actual.map(|actual| run(Verdict::Converges, 1.0, actual));
+        let coverage = CampaignSummary::of(&runs).write_downtime_at_plan;
+        assert_eq!(coverage.runs, 4);
+        assert_eq!(
+            (coverage.under_p50_percent, coverage.under_p90_percent),
+            (50.0, 75.0)
+        );
+        assert_eq!(coverage.median_p90_over_p50, 1.5);
+        assert_eq!(CampaignSummary::of(&runs).write_downtime_at_gate.runs, 0);
+    }
+
+    #[test]
+    fn a_verdict_counts_where_the_truth_is_clear() {
+        let runs = [
+            run(Verdict::Converges, 1000.0, Some(700.0)),
+            run(Verdict::ConvergesInWindow, 500.0, Some(700.0)),
+            run(Verdict::DoesNotConverge, 500.0, Some(700.0)),
+            run(Verdict::NeedsLowerWriteRate, 1000.0, Some(700.0)),
+            run(Verdict::Converges, 800.0, Some(700.0)),
+            run(Verdict::Converges, 800.0, None),
+        ];
+        let counted = CampaignSummary::of(&runs).verdict;
+        let parts = (
+            counted.right,
+            counted.wrongly_promised,
+            counted.wrongly_refused,
+        );
+        assert_eq!((parts, counted.not_scored), ((2, 1, 1), 2));
+        assert_eq!(counted.right_percent, 50.0);
+    }
+}

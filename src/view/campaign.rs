@@ -1,0 +1,79 @@
+//! A campaign as a table: how often plan and gate kept their word.
+
+use snapmigrate_models::campaign::{Campaign, CampaignSummary, Coverage, VerdictCount};
+
+use super::table::table;
+
+/// Runs without a report that are named; the JSON has them all.
+const NAMED_FAILURES: usize = 10;
+
+/// The campaign for the terminal.
+#[must_use]
+pub fn campaign(campaign: &Campaign) -> String {
+    let CampaignSummary { runs, cut_over, .. } = campaign.summary;
+    format!(
+        "{}: {runs} runs, {cut_over} cut over\n\n{}\n{}{}",
+        campaign.scenario,
+        coverage(&campaign.summary),
+        verdict(&campaign.summary.verdict),
+        failures(campaign)
+    )
+}
+
+fn coverage(summary: &CampaignSummary) -> String {
+    let header = [
+        "predicted",
+        "runs",
+        "under P50",
+        "under P90",
+        "P90/P50",
+        "|ln error|",
+    ];
+    let rows = [
+        ("write downtime, plan", &summary.write_downtime_at_plan),
+        ("write downtime, gate", &summary.write_downtime_at_gate),
+        (
+            "  after two rounds",
+            &summary.write_downtime_at_gate_after_two_rounds,
+        ),
+        ("final delta, plan", &summary.final_delta_at_plan),
+        ("final delta, gate", &summary.final_delta_at_gate),
+        (
+            "  after two rounds",
+            &summary.final_delta_at_gate_after_two_rounds,
+        ),
+    ];
+    let rows = rows.map(|(what, coverage)| row(what, coverage)).to_vec();
+    table(&header, rows, &[1, 2, 3, 4, 5])
+}
+
+fn row(what: &str, coverage: &Coverage) -> Vec<String> {
+    vec![
+        what.to_owned(),
+        coverage.runs.to_string(),
+        format!("{:.1} %", coverage.under_p50_percent),
+        format!("{:.1} %", coverage.under_p90_percent),
+        format!("{:.2}", coverage.median_p90_over_p50),
+        format!("{:.2}", coverage.median_abs_log_error),
+    ]
+}
+
+fn verdict(counted: &VerdictCount) -> String {
+    format!(
+        "verdict right in {:.1} %: {} right, {} wrongly promised, {} wrongly refused, {} not scored \
+         (within a fifth of the limit, or not known)\n",
+        counted.right_percent,
+        counted.right,
+        counted.wrongly_promised,
+        counted.wrongly_refused,
+        counted.not_scored
+    )
+}
+
+fn failures(campaign: &Campaign) -> String {
+    let failed = campaign.runs.iter().filter_map(|run| {
+        let failure = run.failure.as_ref()?;
+        Some(format!("seed {}: {failure}\n", run.seed))
+    });
+    failed.take(NAMED_FAILURES).collect()
+}
