@@ -8,6 +8,7 @@
 
 mod adaptive;
 mod groups;
+mod history;
 mod prior;
 
 use schemars::JsonSchema;
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use adaptive::Misses;
 use groups::Group;
+
+pub use history::{ClockOutcome, History};
 
 /// One comparison of a forecast with what came.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

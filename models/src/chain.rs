@@ -1,24 +1,28 @@
 //! The chain of snapshots played through on one draw: base, rounds, final.
 //!
-//! Rounds are sequential in this version: snapshot, then transfer, then the next round. The
-//! volumes of a set complete together, so the slowest one sets the clock. All times are seconds
+//! Rounds are sequential, as they are executed: snapshot, then transfer, then the next round, so that
+//! no snapshot or copy ever queues behind an earlier one of its lineage. The volumes of a set complete
+//! together, their copies run side by side, and the slowest one sets the clock. All times are seconds
 //! since 1970. It must not know policy, windows, prices or quantiles.
+
+mod flush;
+mod hop;
+mod signs;
 
 use std::sync::Arc;
 
 use crate::dirty::DirtyCurve;
-use crate::draws::Draw;
+use crate::draws::{Draw, STEPS};
 use crate::forecast::{FittedModel, VolumeModel};
-use crate::limits::LIMITS;
 use crate::load::LoadPaths;
 use crate::observation::ServiceStep;
 use crate::policy::TransferPath;
 use crate::service::ServiceModel;
 use crate::units::BLOCK_BYTES;
 
-/// Dirty database buffers reach the disk within one checkpoint period (PostgreSQL's default
-/// `checkpoint_timeout`, 5 minutes): up to that much writing arrives after the fence.
-const FLUSH_SECONDS: f64 = 300.0;
+pub use flush::Since;
+pub use signs::{INPUTS, Signs};
+
 /// Changes of circumstances to play through.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Circumstances {
@@ -46,8 +50,10 @@ impl Circumstances {
 #[derive(Clone, Debug)]
 pub struct Chain {
     volumes: Arc<[ChainVolume]>,
-    services: Vec<ServiceModel>,
+    /// By the number of the step.
+    services: Arc<[Option<ServiceModel>; STEPS]>,
     database: bool,
+    stated_flush_bytes: f64,
     circumstances: Circumstances,
 }
 
@@ -69,13 +75,21 @@ pub struct RoundOutcome {
     pub snapshot_seconds: f64,
     /// From there until the data was in the target.
     pub transfer_seconds: f64,
+    /// Until the executor, which looks now and then, has seen both.
+    pub unseen_seconds: f64,
 }
 
 impl RoundOutcome {
     /// When the next round may start.
     #[must_use]
     pub fn ready(&self) -> f64 {
-        self.at + self.snapshot_seconds + self.transfer_seconds
+        self.at + self.seconds()
+    }
+
+    /// From the call until the data is seen in the target.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.snapshot_seconds + self.transfer_seconds + self.unseen_seconds
     }
 }
 
@@ -123,10 +137,15 @@ impl Chain {
             curve: v.curve.clone(),
             load: LoadPaths::of(&v.load, issued_at),
         };
+        let service = |index: usize| {
+            let mut models = model.services.iter();
+            models.find(|model| model.step as usize == index).cloned()
+        };
         Self {
             volumes: model.volumes.iter().map(volume).collect(),
-            services: model.services.clone(),
+            services: Arc::new(std::array::from_fn(service)),
             database: model.database,
+            stated_flush_bytes: model.flush_bytes.unwrap_or(0.0).max(0.0),
             circumstances,
         }
     }
@@ -151,13 +170,13 @@ impl Chain {
     pub fn run(&self, itinerary: &Itinerary, draw: &Draw) -> Run {
         let base = self.base(itinerary, draw);
         let mut rounds = vec![base];
-        let mut ready = itinerary
-            .transfer_from
-            .map_or(base.ready(), |from| from + base.transfer_seconds);
-        let mut since = base.at;
+        let mut ready = itinerary.transfer_from.map_or(base.ready(), |from| {
+            from + base.transfer_seconds + base.unseen_seconds
+        });
+        let mut since = Since::unflushed(base.at);
         for (index, start) in itinerary.rounds.iter().enumerate() {
             let round = self.round(since, start.max(ready), index + 1, draw);
-            (since, ready) = (round.at, round.ready());
+            (since, ready) = (Since::flushed(round.at), round.ready());
             rounds.push(round);
         }
         let cutover = self.cutover(since, itinerary.fence.max(ready), rounds.len(), draw);
@@ -172,73 +191,53 @@ impl Chain {
             .iter()
             .map(|volume| volume.base_bytes)
             .collect();
-        let mut base = self.moved(itinerary.base_at, &bytes, 0, draw);
+        let mut base = self.hop(itinerary.base_at, &bytes, 0, draw, hop::UNHURRIED);
         if itinerary.transfer_from.is_some() {
             base.snapshot_seconds = 0.0;
         }
         base
     }
 
-    /// One incremental round taken at `at`, the previous one at `since`.
+    /// One incremental round taken at `at`, after a CHECKPOINT.
     #[must_use]
-    pub fn round(&self, since: f64, at: f64, index: usize, draw: &Draw) -> RoundOutcome {
-        self.moved(at, &self.delta_bytes(since, at, draw), index, draw)
+    pub fn round(&self, since: Since, at: f64, index: usize, draw: &Draw) -> RoundOutcome {
+        let from = self.held_until(since, draw);
+        let to = self.held_until(Since::flushed(at), draw);
+        self.hop(
+            at,
+            &self.delta_bytes(from, to, draw),
+            index,
+            draw,
+            hop::UNHURRIED,
+        )
     }
 
-    /// Fence at `fence`, the last round at `since`, until the target accepts a commit.
+    /// Fence at `fence` until the target accepts a commit. Nothing is dirtied behind the fence, and
+    /// all that was dirtied before it is in the final delta.
     #[must_use]
-    pub fn cutover(&self, since: f64, fence: f64, index: usize, draw: &Draw) -> Cutover {
-        let flush = if self.database {
-            FLUSH_SECONDS * draw.phase
-        } else {
-            0.0
-        };
-        let bytes = self.delta_bytes(since, fence + flush, draw);
-        let round = self.moved(fence, &bytes, index, draw);
-        let bare = self.moved(fence, &vec![0.0; bytes.len()], index, draw);
-        let freeze_seconds = self.step(ServiceStep::Freeze, index, draw);
-        let fixed = freeze_seconds + self.around(index, draw);
+    pub fn cutover(&self, since: Since, fence: f64, index: usize, draw: &Draw) -> Cutover {
+        let mut bytes = self.delta_bytes(self.held_until(since, draw), fence, draw);
+        self.add_stated_flush(&mut bytes);
+        let round = self.hop(fence, &bytes, index, draw, hop::HURRIED);
+        let bare = self.hop(fence, &vec![0.0; bytes.len()], index, draw, hop::HURRIED);
+        let freeze_seconds = self.once(ServiceStep::Freeze, draw);
+        let fixed = freeze_seconds + self.around(draw);
         Cutover {
             round,
             freeze_seconds,
-            write_downtime_seconds: fixed + round.snapshot_seconds + round.transfer_seconds,
-            fixed_seconds: fixed + bare.snapshot_seconds + bare.transfer_seconds,
+            write_downtime_seconds: fixed + round.seconds(),
+            fixed_seconds: fixed + bare.seconds(),
         }
     }
 
     /// Checkpoint before the fence: time in which the source still serves.
     #[must_use]
-    pub fn checkpoint_seconds(&self, index: usize, draw: &Draw) -> f64 {
+    pub fn checkpoint_seconds(&self, draw: &Draw) -> f64 {
         if self.database {
-            self.step(ServiceStep::Checkpoint, index, draw)
+            self.once(ServiceStep::Checkpoint, draw)
         } else {
             0.0
         }
-    }
-
-    /// Fence, restore, start and switch: all of the downtime that no snapshot or transfer takes.
-    fn around(&self, index: usize, draw: &Draw) -> f64 {
-        let direct = self.circumstances.path == TransferPath::Direct;
-        let restore = [ServiceStep::CreateVolume, ServiceStep::Attach];
-        let serve = [
-            ServiceStep::Fence,
-            ServiceStep::Recovery,
-            ServiceStep::Activate,
-        ];
-        let steps = restore
-            .iter()
-            .filter(|_| !direct)
-            .chain(serve.iter().filter(|_| self.database));
-        steps.map(|step| self.step(*step, index, draw)).sum()
-    }
-
-    fn step(&self, step: ServiceStep, index: usize, draw: &Draw) -> f64 {
-        self.seconds(step, 0.0, index, draw)
-    }
-
-    fn seconds(&self, step: ServiceStep, bytes: f64, index: usize, draw: &Draw) -> f64 {
-        let model = self.services.iter().find(|model| model.step == step);
-        model.map_or(0.0, |model| model.seconds(bytes, index, draw))
     }
 
     /// Changed bytes of each volume between two points in time.
@@ -253,38 +252,17 @@ impl Chain {
             .collect()
     }
 
-    fn moved(&self, at: f64, bytes: &[f64], index: usize, draw: &Draw) -> RoundOutcome {
-        let largest = bytes.iter().copied().fold(0.0, f64::max);
-        RoundOutcome {
-            at,
-            delta_bytes: bytes.iter().sum(),
-            snapshot_seconds: self.seconds(ServiceStep::Snapshot, largest, index, draw),
-            transfer_seconds: self.transfer(bytes, index, draw),
-        }
+    fn service(&self, step: ServiceStep) -> Option<&ServiceModel> {
+        self.services[step as usize].as_ref()
     }
 
-    fn transfer(&self, bytes: &[f64], index: usize, draw: &Draw) -> f64 {
-        let factor = self.circumstances.transfer_factor.max(1e-6);
-        match self.circumstances.path {
-            TransferPath::Share | TransferPath::Clone => 0.0,
-            TransferPath::Copy => waves(bytes)
-                .map(|wave| self.seconds(ServiceStep::Copy, wave / factor, index, draw))
-                .sum(),
-            TransferPath::Direct => {
-                let largest = bytes.iter().copied().fold(0.0, f64::max);
-                LIMITS.direct_list_seconds
-                    + largest / factor / LIMITS.direct_snapshot_bytes_per_second
-            }
-        }
+    /// A step that moves nothing and comes once.
+    fn once(&self, step: ServiceStep, draw: &Draw) -> f64 {
+        let call = draw.call(0, step);
+        self.service(step)
+            .map_or(0.0, |model| model.seconds(0.0, call, draw))
     }
 }
 
-/// Copies beyond the limit per destination region wait for the first ones: the largest of each
-/// batch sets that batch's clock.
-fn waves(bytes: &[f64]) -> impl Iterator<Item = f64> {
-    let mut sorted = bytes.to_vec();
-    sorted.sort_by(|a, b| b.total_cmp(a));
-    sorted
-        .into_iter()
-        .step_by(LIMITS.copies_per_destination_region.max(1))
-}
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,10 @@ use rand_chacha::ChaCha8Rng;
 use crate::observation::ServiceStep;
 
 /// Draws behind a forecast that is shown or decided on.
-pub const DRAWS: usize = 2000;
+pub const DRAWS: usize = 10_000;
+
+/// Draws behind the weighing of one more round.
+pub const GLANCE_DRAWS: usize = 1000;
 
 /// Draws behind a comparison of candidates.
 pub const SEARCH_DRAWS: usize = 128;
@@ -27,7 +30,7 @@ pub struct Draw {
     pub level: f64,
     /// Group's writes in the window before the fence, Student t with 4 degrees of freedom.
     pub burst: f64,
-    /// Where in the flush period the fence falls, in (0, 1).
+    /// Where in the checkpoint period the last unflushed round falls, in (0, 1).
     pub phase: f64,
     /// Which of the load's sample paths comes true, in (0, 1).
     pub path: f64,
@@ -36,10 +39,21 @@ pub struct Draw {
     pub volumes: Vec<VolumeDraw>,
     /// Per step: what is not known of overhead and rate, standard normal.
     pub service: [[f64; 2]; STEPS],
-    /// Per round and step: scatter of the call (Student t with 4 degrees of freedom), and whether
-    /// it falls into the tail, in (0, 1). Snapshot and copy come in every round, the rest once.
-    calls: Vec<[(f64, f64); 2]>,
-    once: [(f64, f64); STEPS],
+    /// Per round: the set's snapshot, then each volume's copy.
+    rounds: Vec<Call>,
+    /// Steps that come once.
+    once: [Call; STEPS],
+}
+
+/// The luck of one call.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Call {
+    /// Around its own mean, Student t with 4 degrees of freedom.
+    pub scatter: f64,
+    /// Whether it falls into the tail, in (0, 1).
+    pub tail: f64,
+    /// Where in the pause between two looks it ends, in (0, 1).
+    pub seen: f64,
 }
 
 /// The part of a draw that belongs to one volume.
@@ -56,15 +70,27 @@ pub struct VolumeDraw {
 }
 
 impl Draw {
-    /// Scatter and tail variates of one call; rounds beyond the last share the last one's luck.
+    /// A round's snapshot set, or a step that comes once; rounds beyond the last share its luck.
     #[must_use]
-    pub fn call(&self, round: usize, step: ServiceStep) -> (f64, f64) {
-        let of_round = |kind: usize| self.calls[round.min(self.calls.len() - 1)][kind];
+    pub fn call(&self, round: usize, step: ServiceStep) -> Call {
         match step {
-            ServiceStep::Snapshot => of_round(0),
-            ServiceStep::Copy => of_round(1),
+            ServiceStep::Snapshot => self.of_round(round, 0),
+            ServiceStep::Copy => self.of_round(round, 1),
             once => self.once[once as usize],
         }
+    }
+
+    /// The copy of one volume in a round.
+    #[must_use]
+    pub fn copy(&self, round: usize, volume: usize) -> Call {
+        self.of_round(round, 1 + volume)
+    }
+
+    fn of_round(&self, round: usize, kind: usize) -> Call {
+        let width = 1 + self.volumes.len();
+        let last = (self.rounds.len() / width).saturating_sub(1);
+        let index = round.min(last) * width + kind.min(width - 1);
+        self.rounds.get(index).copied().unwrap_or_default()
     }
 }
 
@@ -89,17 +115,18 @@ impl Chance {
         let once = std::array::from_fn(|_| self.call());
         let path = self.uniform();
         self.begin(4 * index + 1);
-        let volumes = (0..volumes).map(|_| self.volume()).collect();
+        let own = (0..volumes).map(|_| self.volume()).collect();
         self.begin(4 * index + 2);
-        let calls = (0..rounds).map(|_| [self.call(), self.call()]).collect();
+        let calls = (0..rounds * (1 + volumes)).map(|_| self.call());
+        let rounds = calls.collect();
         Draw {
             level,
             burst,
             phase,
             path,
-            volumes,
+            volumes: own,
             service,
-            calls,
+            rounds,
             once,
         }
     }
@@ -109,8 +136,12 @@ impl Chance {
         self.0.set_word_pos(0);
     }
 
-    fn call(&mut self) -> (f64, f64) {
-        (self.student(), self.uniform())
+    fn call(&mut self) -> Call {
+        Call {
+            scatter: self.student(),
+            tail: self.uniform(),
+            seen: self.uniform(),
+        }
     }
 
     fn volume(&mut self) -> VolumeDraw {

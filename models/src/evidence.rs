@@ -40,6 +40,9 @@ pub struct MeasuredRound {
     /// Written since the previous round per volume, when it was read.
     #[serde(default)]
     pub writes: Vec<VolumeWrites>,
+    /// A CHECKPOINT came right before it: the database held nothing dirty in memory.
+    #[serde(default)]
+    pub flushed: bool,
 }
 
 /// Written by one volume between two rounds.

@@ -3,25 +3,29 @@
 //! `fit` turns a profile into models that live in the plan; `at_gate` brings their forecast up to
 //! date with what the rounds measured. It must not know the schedule search.
 
+mod clock;
 mod gate;
+mod spread;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::chain::{Chain, Circumstances};
+use crate::calibration::History;
 use crate::dirty::{self, DirtyCurve, Interval};
 use crate::draws::Draw;
 pub use crate::evidence::{Evidence, MeasuredRound, VolumeWrites};
 use crate::ids::VolumeId;
 use crate::inventory::Inventory;
-use crate::load::LoadModel;
+use crate::load::{LoadModel, LoadPaths};
 use crate::observation::{ObservedDelta, VolumeObservations};
-use crate::policy::{Policy, TransferPath};
+use crate::policy::Policy;
 use crate::profile::Profile;
 use crate::service::{self, ServiceModel, Setting};
 use crate::units::{BLOCK_BYTES, GIB, epoch_seconds};
 
-pub use gate::{at_gate, next_round};
+pub(crate) use clock::widened;
+pub use gate::{at_gate, glance, next_round};
+pub use spread::{SpreadInput, SpreadShare, shares};
 
 /// The fitted models of one consistency group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +36,12 @@ pub struct FittedModel {
     pub services: Vec<ServiceModel>,
     /// A database is fenced, flushed and recovered.
     pub database: bool,
+    /// What a stop of the database writes, when the operator stated it: joins the final delta.
+    #[serde(default)]
+    pub flush_bytes: Option<f64>,
+    /// How the forecasts of earlier migrations turned out: ln(actual / P50) over ln(P90 / P50).
+    #[serde(default)]
+    pub clock_scores: Vec<f64>,
     /// Where every input comes from: measured (how many points), prior (source) or assumed.
     pub provenance: Vec<String>,
 }
@@ -52,27 +62,32 @@ pub struct VolumeModel {
 /// Fits the models to a profile. Total: what is missing widens the forecast and is said.
 #[must_use]
 pub fn fit(profile: &Profile, policy: &Policy) -> FittedModel {
+    fit_with(profile, policy, &History::default())
+}
+
+/// The same with what earlier migrations taught.
+#[must_use]
+pub fn fit_with(profile: &Profile, policy: &Policy, history: &History) -> FittedModel {
     let mut volumes: Vec<VolumeModel> = profile
         .volumes
         .iter()
         .map(|seen| volume_model(&profile.inventory, seen))
         .collect();
     volumes.sort_by(|a, b| a.volume.cmp(&b.volume));
-    let durations: Vec<_> = profile
-        .volumes
-        .iter()
-        .flat_map(|v| &v.durations)
-        .cloned()
-        .collect();
+    let own = profile.volumes.iter().flat_map(|v| &v.durations);
+    let durations: Vec<_> = history.durations.iter().chain(own).cloned().collect();
     let setting = setting(&profile.inventory, policy);
     let services = service::learned(&service::priors(), &durations, &setting);
-    let provenance = provenance(&volumes, &services);
-    FittedModel {
+    let mut model = FittedModel {
         volumes,
         services,
         database: policy.database.is_some(),
-        provenance,
-    }
+        flush_bytes: policy.flush_mib.map(|mib| mib as f64 * 1_048_576.0),
+        clock_scores: history.clock_scores(),
+        provenance: Vec::new(),
+    };
+    model.provenance = provenance(&model);
+    model
 }
 
 /// Where the migration runs.
@@ -94,7 +109,10 @@ fn setting(inventory: &Inventory, policy: &Policy) -> Setting {
 #[must_use]
 pub fn volume_model(inventory: &Inventory, seen: &VolumeObservations) -> VolumeModel {
     let load = LoadModel::fit(&seen.writes);
-    let (base_blocks, base_words) = base_blocks(inventory, seen);
+    let size_blocks = size_blocks(inventory, seen);
+    let (base_blocks, base_words) = base_blocks(inventory, seen, size_blocks);
+    // A database grows: nothing but the volume's size bounds what it may write.
+    let bound_blocks = size_blocks.unwrap_or(base_blocks).max(base_blocks);
     let deltas = sound_deltas(seen);
     let intervals: Vec<Interval<'_>> = deltas
         .iter()
@@ -108,7 +126,7 @@ pub fn volume_model(inventory: &Inventory, seen: &VolumeObservations) -> VolumeM
             runs: &delta.runs,
         })
         .collect();
-    let mut curve = dirty::fit(&intervals, base_blocks, load.minute());
+    let mut curve = dirty::fit(&intervals, bound_blocks, load.minute());
     curve.provenance = format!("{}; {base_words}", curve.provenance);
     VolumeModel {
         volume: seen.volume.clone(),
@@ -128,18 +146,12 @@ pub fn window_blocks(
     to: f64,
     draws: &[Draw],
 ) -> Vec<f64> {
-    let group = FittedModel {
-        volumes: vec![model.clone()],
-        services: Vec::new(),
-        database: false,
-        provenance: Vec::new(),
+    let load = LoadPaths::of(&model.load, issued_at);
+    let one = |draw: &Draw| {
+        let own = draw.volumes.first()?;
+        Some(model.curve.drawn(load.drawn(from, to, draw, own), own))
     };
-    let chain = Chain::of(&group, Circumstances::plain(TransferPath::Share), issued_at);
-    let _ = issued_at;
-    draws
-        .iter()
-        .map(|draw| chain.round(from, to, 1, draw).delta_bytes / BLOCK_BYTES as f64)
-        .collect()
+    draws.iter().filter_map(one).collect()
 }
 
 /// Deltas in order of time, without those that end before they begin or repeat another.
@@ -150,13 +162,19 @@ fn sound_deltas(seen: &VolumeObservations) -> Vec<&ObservedDelta> {
     deltas
 }
 
+/// Blocks a volume can hold; none when the inventory does not know it.
+fn size_blocks(inventory: &Inventory, seen: &VolumeObservations) -> Option<f64> {
+    let mut volumes = inventory.volumes.iter();
+    let facts = volumes.find(|facts| facts.volume == seen.volume)?;
+    Some(facts.size_gib.saturating_mul(GIB / BLOCK_BYTES) as f64)
+}
+
 /// Written blocks as a snapshot told them; else the newest snapshot's full size; else the size.
-fn base_blocks(inventory: &Inventory, seen: &VolumeObservations) -> (f64, &'static str) {
-    let size = inventory
-        .volumes
-        .iter()
-        .find(|facts| facts.volume == seen.volume);
-    let size_blocks = size.map(|facts| facts.size_gib.saturating_mul(GIB / BLOCK_BYTES) as f64);
+fn base_blocks(
+    inventory: &Inventory,
+    seen: &VolumeObservations,
+    size_blocks: Option<f64>,
+) -> (f64, &'static str) {
     let limit = |blocks: f64| size_blocks.map_or(blocks, |size| blocks.min(size));
     let told = inventory
         .snapshots
@@ -185,8 +203,8 @@ fn base_blocks(inventory: &Inventory, seen: &VolumeObservations) -> (f64, &'stat
 }
 
 /// One line per input of the forecast.
-pub(crate) fn provenance(volumes: &[VolumeModel], services: &[ServiceModel]) -> Vec<String> {
-    let per_volume = volumes.iter().flat_map(|volume| {
+pub(crate) fn provenance(model: &FittedModel) -> Vec<String> {
+    let per_volume = model.volumes.iter().flat_map(|volume| {
         let name = &volume.volume;
         [
             format!("{name}: {}", volume.curve.provenance),
@@ -194,8 +212,30 @@ pub(crate) fn provenance(volumes: &[VolumeModel], services: &[ServiceModel]) -> 
         ]
     });
     per_volume
-        .chain(services.iter().map(ServiceModel::provenance))
+        .chain(model.services.iter().map(ServiceModel::provenance))
+        .chain(flush_words(model))
+        .chain(clock::words(&model.clock_scores))
         .collect()
+}
+
+/// What is assumed of the pages the database holds in memory.
+fn flush_words(model: &FittedModel) -> Option<String> {
+    let stated = |bytes: f64| {
+        format!(
+            "shutdown flush: stated ({:.0} MiB join the final delta)",
+            bytes / 1_048_576.0
+        )
+    };
+    model.database.then(|| {
+        model.flush_bytes.map_or_else(
+            || {
+                "shutdown flush: assumed (a CHECKPOINT before the last round and before the fence, so the \
+                 final delta holds what was dirtied between them; flush_mib states another)"
+                    .to_owned()
+            },
+            stated,
+        )
+    })
 }
 
 #[cfg(test)]

@@ -123,6 +123,9 @@ pub struct Forecast {
     pub final_delta_bytes: Quantiles,
     /// Whole cost.
     pub cost_usd: Quantiles,
+    /// What contributes how much to the spread of the write downtime.
+    #[serde(default)]
+    pub spread: Vec<crate::forecast::SpreadShare>,
     /// Where the numbers come from: measured (how many points), prior (source) or assumed.
     pub provenance: Vec<String>,
 }

@@ -46,6 +46,10 @@ pub struct Policy {
     /// Longest time the file systems may stay frozen.
     #[serde(default = "default_freeze_limit_seconds")]
     pub freeze_limit_seconds: f64,
+    /// What a stop of the database writes to its volumes, in MiB of 512 KiB blocks; absent: what was
+    /// dirtied since the CHECKPOINT before the fence, which the forecast knows.
+    #[serde(default)]
+    pub flush_mib: Option<u64>,
     /// The database and the helpers on its hosts; absent: volumes only, no fence.
     #[serde(default)]
     pub database: Option<DatabasePolicy>,

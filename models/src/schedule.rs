@@ -6,26 +6,27 @@
 mod demand;
 mod error;
 mod levels;
+mod play;
 mod search;
 mod verdict;
 mod windows;
 
-use crate::chain::{Chain, Circumstances, Run};
-use crate::cost::{Spending, lines};
-use crate::draws::{DRAWS, draws};
-use crate::forecast::{FittedModel, fit};
+use crate::calibration::History;
+use crate::chain::{Circumstances, Run};
+use crate::cost::lines;
+use crate::draws::draws;
+use crate::forecast::fit_with;
 use crate::format::{Document, digest_of};
 use crate::ids::SnapshotId;
 use crate::inventory::VolumeFacts;
 use crate::path::{PathOption, options};
-use crate::plan::{
-    Bounds, Forecast, PathChoice, Place, Plan, PlannedRound, PlannedVolume, RoundKind, Window,
-};
+use crate::plan::{Bounds, PathChoice, Place, Plan, PlannedVolume, Window};
 use crate::policy::{Policy, TransferPath};
 use crate::profile::Profile;
 use crate::units::{Quantiles, Timestamp, at_epoch_seconds, epoch_seconds, span};
 
 pub use error::PlanError;
+pub(crate) use play::Play;
 use search::{Candidate, Search};
 
 /// Makes the plan for `profile` under `policy`, as of `now`. The same arguments give the same
@@ -39,11 +40,25 @@ pub fn make_plan(
     now: Timestamp,
     seed: u64,
 ) -> Result<Plan, PlanError> {
+    make_plan_with(profile, policy, &History::default(), now, seed)
+}
+
+/// The same with what earlier migrations taught.
+///
+/// # Errors
+/// As [`make_plan`].
+pub fn make_plan_with(
+    profile: &Profile,
+    policy: &Policy,
+    history: &History,
+    now: Timestamp,
+    seed: u64,
+) -> Result<Plan, PlanError> {
     let demand = demand::Demand::of(profile, policy, now)?;
-    let model = fit(profile, policy);
+    let model = fit_with(profile, policy, history);
     let search = Search::new(&model, &demand, now, seed)?;
     let found = search.best()?;
-    let play = Play::of(&search.chain, &found.candidate, seed);
+    let play = Play::of(&search.chain, &found.candidate, &model, seed);
     let verdict = verdict::judge(&search, &found, &play, policy);
     let spent = play.spending(&model, &demand);
     demand.affordable(&spent)?;
@@ -106,101 +121,6 @@ fn bounds(policy: &Policy, search: &Search<'_>, found: &search::Found, play: &Pl
         max_write_bytes_per_second: search.highest_write_rate(found),
         max_rounds: policy.max_rounds,
         latest_fence: finish.map_or(window.end, |finish| finish.min(window.end)),
-    }
-}
-
-/// The chosen candidate played through on all draws.
-pub(crate) struct Play {
-    runs: Vec<Run>,
-}
-
-impl Play {
-    fn of(chain: &Chain, candidate: &Candidate, seed: u64) -> Self {
-        let all = draws(
-            seed,
-            chain.volumes(),
-            candidate.itinerary.rounds.len() + 2,
-            DRAWS,
-        );
-        Self {
-            runs: all
-                .iter()
-                .map(|draw| chain.run(&candidate.itinerary, draw))
-                .collect(),
-        }
-    }
-
-    fn column(&self, part: impl Fn(&Run) -> f64) -> Quantiles {
-        Quantiles::of(&mut self.runs.iter().map(part).collect::<Vec<f64>>())
-    }
-
-    pub(crate) fn forecast_downtime(&self) -> Quantiles {
-        self.column(|run| run.cutover.write_downtime_seconds)
-    }
-
-    fn forecast(&self, model: &FittedModel, spent: &[Spending]) -> Forecast {
-        let write_downtime_seconds = self.forecast_downtime();
-        Forecast {
-            freeze_seconds: self.column(|run| run.cutover.freeze_seconds),
-            write_downtime_seconds,
-            // The fence ends every session, so nothing is read until the target serves.
-            read_downtime_seconds: if model.database {
-                write_downtime_seconds
-            } else {
-                Quantiles::exact(0.0)
-            },
-            final_delta_bytes: self.column(|run| run.cutover.round.delta_bytes),
-            cost_usd: Quantiles::of(&mut spent.iter().map(Spending::usd).collect::<Vec<f64>>()),
-            provenance: model.provenance.clone(),
-        }
-    }
-
-    fn spending(&self, model: &FittedModel, demand: &demand::Demand) -> Vec<Spending> {
-        let base = demand.spending(model);
-        let one = |run: &Run| {
-            let rounds = run
-                .rounds
-                .iter()
-                .skip(1)
-                .fold(base, |sum, r| sum.with_round(r.delta_bytes));
-            rounds.with_round(run.cutover.round.delta_bytes)
-        };
-        self.runs.iter().map(one).collect()
-    }
-
-    fn rounds(&self, candidate: &Candidate, path: TransferPath) -> Vec<PlannedRound> {
-        let last = candidate.itinerary.rounds.len() + 1;
-        let starts = std::iter::once(&candidate.itinerary.base_at)
-            .chain(&candidate.itinerary.rounds)
-            .chain(std::iter::once(&candidate.itinerary.fence));
-        starts
-            .enumerate()
-            .map(|(k, start)| self.planned(k, last, *start, path))
-            .collect()
-    }
-
-    fn planned(&self, k: usize, last: usize, start: f64, path: TransferPath) -> PlannedRound {
-        let outcome = |run: &Run| {
-            if k == last {
-                run.cutover.round
-            } else {
-                run.rounds[k]
-            }
-        };
-        let index = u32::try_from(k).unwrap_or(u32::MAX);
-        PlannedRound {
-            index,
-            kind: match k {
-                0 => RoundKind::Base,
-                k if k == last => RoundKind::Final,
-                _ => RoundKind::Round,
-            },
-            start: at_epoch_seconds(start),
-            path,
-            delta_bytes: self.column(|run| outcome(run).delta_bytes),
-            snapshot_seconds: self.column(|run| outcome(run).snapshot_seconds),
-            transfer_seconds: self.column(|run| outcome(run).transfer_seconds),
-        }
     }
 }
 

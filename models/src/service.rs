@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::draws::Draw;
+use crate::draws::{Call, Draw};
 use crate::observation::{ObservedDuration, ServiceStep};
 
 pub use setting::{Setting, learned};
@@ -145,18 +145,21 @@ impl ServiceModel {
         overhead + bytes.max(0.0) / (log_rate + self.log_rate_spread * mixed).exp()
     }
 
-    /// Duration of the call of `round` in one draw; never shorter for more bytes.
+    /// Duration of a call that moves `bytes` in one draw; never shorter for more bytes.
     #[must_use]
-    pub fn seconds(&self, bytes: f64, round: usize, draw: &Draw) -> f64 {
-        let (scatter, tail) = draw.call(round, self.step);
-        let factor = if tail > 1.0 - self.tail_probability {
+    pub fn seconds(&self, bytes: f64, call: Call, draw: &Draw) -> f64 {
+        self.mean_seconds(bytes, draw.service[self.step as usize]) * self.luck(call)
+    }
+
+    /// A call's factor over its own mean.
+    #[must_use]
+    pub fn luck(&self, call: Call) -> f64 {
+        let factor = if call.tail > 1.0 - self.tail_probability {
             self.tail_factor
         } else {
             1.0
         };
-        self.mean_seconds(bytes, draw.service[self.step as usize])
-            * (self.scatter * scatter).clamp(-3.0, 3.0).exp()
-            * factor
+        (self.scatter * call.scatter).clamp(-3.0, 3.0).exp() * factor
     }
 
     /// Where this belief comes from, for the reader.

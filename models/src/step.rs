@@ -59,6 +59,12 @@ pub enum Action {
         /// The gate attempt it belongs to.
         attempt: u32,
     },
+    /// Writes the database's dirty buffers right before a round, so that the round holds them and the
+    /// next delta does not.
+    Flush {
+        /// Position in the chain.
+        round: u32,
+    },
     /// Stops the source from accepting commits, under a lease.
     Fence {
         /// Number of the fence.

@@ -2,8 +2,8 @@
 //!
 //! Tokens: `+60` lets 60 seconds pass; a step's name carries it out; `step!t` fails it (`t`ransient,
 //! `u`nknown, `c`redentials, `p`ermanent, `i`ntegrity); `step?` starts it without an answer;
-//! `op:abort` is a word of the operator. Steps: `preflight`, per round `s1` snapshots, `a1` awaits,
-//! `d1` measures, `h1` shares, `c1` copies, `w1` awaits copies, `round1` does all six; `gate`,
+//! `op:abort` is a word of the operator. Steps: `preflight`, per round `b1` flushes before it, `s1` snapshots, `a1` awaits,
+//! `d1` measures, `h1` shares, `c1` copies, `w1` awaits copies, `round1` does all; `gate`,
 //! `check`, `fence`, `f2`, `vol`, `att`, `up`, `prove`, `commit`, `act`, `cmp`, `clean`, `down`,
 //! `del`, `unf`.
 
@@ -38,6 +38,7 @@ pub(crate) fn forecast(downtime_seconds: f64) -> Forecast {
         read_downtime_seconds: Quantiles::exact(downtime_seconds),
         final_delta_bytes: Quantiles::exact(1e9),
         cost_usd: Quantiles::exact(10.0),
+        spread: Vec::new(),
         provenance: Vec::new(),
     }
 }
@@ -120,6 +121,8 @@ pub(crate) fn plan() -> Plan {
             volumes: Vec::new(),
             services: Vec::new(),
             database: true,
+            flush_bytes: None,
+            clock_scores: Vec::new(),
             provenance: Vec::new(),
         },
         policy,
@@ -173,7 +176,10 @@ impl Story {
             return self.say(Event::Operator { verb });
         }
         if let Some(round) = token.strip_prefix("round") {
-            let steps = ["s", "a", "d", "h", "c", "w"];
+            let steps: &[&str] = match round {
+                "0" => &["s", "a", "d", "h", "c", "w"],
+                _ => &["b", "s", "a", "d", "h", "c", "w"],
+            };
             return steps
                 .iter()
                 .try_for_each(|step| self.tell(&format!("{step}{round}")));
@@ -253,6 +259,7 @@ impl Story {
             "h" => Action::Share { round },
             "c" => Action::Copy { round },
             "w" => Action::AwaitCopies { round },
+            "b" => Action::Flush { round },
             "f" => {
                 let attempt = (1..).find(|attempt| !tried(*attempt)).expect("few freezes");
                 Action::FreezeSnapshot { round, attempt }

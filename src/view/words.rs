@@ -62,6 +62,7 @@ pub fn action(action: &Action) -> String {
         Action::AwaitCopies { round } => format!("round {round}: wait for the copies"),
         Action::Gate { attempt } => format!("gate, attempt {attempt}"),
         Action::Checkpoint { .. } => "checkpoint the database".to_owned(),
+        Action::Flush { round } => format!("round {round}: checkpoint the database first"),
         Action::Fence { epoch } => format!("fence the source (epoch {epoch})"),
         Action::FreezeSnapshot { round, .. } => format!("round {round}: freeze, snapshot, thaw"),
         Action::CreateVolumes => "create the target volumes".to_owned(),

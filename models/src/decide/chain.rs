@@ -1,9 +1,10 @@
 //! The chain before the fence: preflight, base, rounds.
 
+use super::retry::Retry;
 use super::words::{instant, seconds_between, size, span};
 use super::{Next, View, admissible, gate};
 use crate::plan::{PlannedRound, RoundKind};
-use crate::progress::RoundProgress;
+use crate::progress::{FLUSH_COUNTS_SECONDS, RoundProgress};
 use crate::report::RunOutcome;
 use crate::step::{Action, FailureClass};
 
@@ -97,6 +98,25 @@ impl View<'_> {
             "{kind} was planned for {}, starts {lateness}",
             instant(planned.start)
         );
+        self.take_round(index, reason)
+    }
+
+    /// The snapshots of a round, right after a CHECKPOINT where a cutover will follow: what the
+    /// database holds in memory would otherwise join the next delta.
+    pub(super) fn take_round(&self, index: u32, reason: String) -> Next {
+        let flush = Action::Flush { round: index };
+        let counts = FLUSH_COUNTS_SECONDS / 2.0;
+        let flushed = self.progress.flushed_before(index, self.now, counts);
+        let database = self.goal.cutover && self.plan.policy.database.is_some();
+        if index > 0 && database && !flushed {
+            let why = "dirty buffers are written first, so that this round holds them";
+            match self.retry_unhurried(&flush) {
+                Retry::Now => return self.act(flush, format!("{reason}; {why}")),
+                Retry::Later(next) => return next,
+                // A round without it is worth more than none.
+                Retry::GivenUp(_) => {}
+            }
+        }
         self.attempt(Action::Snapshot { round: index }, reason)
     }
 

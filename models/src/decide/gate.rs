@@ -213,7 +213,7 @@ fn another_round(view: View<'_>, opens: Timestamp, closes: Timestamp) -> Option<
     if view.now < start {
         return Some(Next::WaitUntil { at: start, reason });
     }
-    Some(view.attempt(Action::Snapshot { round: index }, reason))
+    Some(view.take_round(index, reason))
 }
 
 /// What a round takes: as the last incremental one, else as planned. None without any of both.

@@ -11,7 +11,7 @@ mod retry;
 mod words;
 
 use crate::evidence::Evidence;
-use crate::forecast::at_gate;
+use crate::forecast::glance;
 use crate::plan::{Forecast, Plan};
 use crate::policy::TransferPath;
 use crate::progress::Progress;
@@ -108,7 +108,7 @@ pub fn admissible(plan: &Plan, goal: Goal) -> Result<(), String> {
 /// The next thing to do. Pure: the forecasts it weighs are simulated with the plan's seed.
 #[must_use]
 pub fn decide(plan: &Plan, progress: &Progress, goal: Goal, now: Timestamp) -> Next {
-    let forecast = |evidence: &Evidence, at: Timestamp| at_gate(plan, evidence, at, plan.seed);
+    let forecast = |evidence: &Evidence, at: Timestamp| glance(plan, evidence, at, plan.seed);
     decide_with(plan, progress, goal, now, &forecast)
 }
 

@@ -35,11 +35,16 @@ pub(super) enum Retry {
 impl View<'_> {
     /// Before the fence: tries a step; what fails for good ends the run or asks the operator.
     pub(super) fn attempt(&self, action: Action, reason: impl Into<String>) -> Next {
-        match self.retry(&action, MOST_FAILURES, LONGEST_PAUSE_SECONDS) {
+        match self.retry_unhurried(&action) {
             Retry::Now => self.act(action, reason),
             Retry::Later(next) => next,
             Retry::GivenUp(failing) => given_up(&failing),
         }
+    }
+
+    /// Before the fence, with giving up left to the caller.
+    pub(super) fn retry_unhurried(&self, action: &Action) -> Retry {
+        self.retry(action, MOST_FAILURES, LONGEST_PAUSE_SECONDS)
     }
 
     /// Behind the fence: shorter pauses, and the caller decides about giving up.

@@ -61,7 +61,11 @@ fn the_chain_goes_from_preflight_to_cut_over() {
         ("preflight s0 a0 d0 h0", "r00.copy"),
         ("preflight s0 a0 d0 h0 c0", "r00.await-copies"),
         ("preflight round0", "wait 3600"),
-        ("preflight round0 +5000", "r01.snapshot"),
+        ("preflight round0 +5000", "r01.flush"),
+        ("preflight round0 +5000 b1", "r01.snapshot"),
+        ("preflight round0 +5000 b1 +40", "r01.flush"),
+        ("preflight round0 +5000 b1!t", "wait 5"),
+        ("preflight round0 +5000 b1!p", "r01.snapshot"),
         (READY, "wait 10800"),
         (AT_GATE, "gate.1"),
     ];
@@ -202,6 +206,11 @@ fn an_extra_round_is_taken_when_it_lowers_the_downtime() {
         "wait 9420"
     );
     let story = Story::of(&format!("{ready} +9420"));
+    assert_eq!(
+        short(&next(&plan(), &story, &aging), story.now),
+        "r02.flush"
+    );
+    let story = Story::of(&format!("{ready} +9420 b2"));
     assert_eq!(
         short(&next(&plan(), &story, &aging), story.now),
         "r02.snapshot"

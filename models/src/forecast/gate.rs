@@ -1,18 +1,18 @@
 //! The forecast at the gate: the plan's models, taught by the rounds and the fresh write rate.
 
-use crate::chain::{Chain, Circumstances};
+use crate::chain::{Chain, Circumstances, Cutover, Since};
 use crate::cost::Spending;
 use crate::dirty::{self, Interval, Written};
-use crate::draws::{DRAWS, Draw, SEARCH_DRAWS, draws};
+use crate::draws::{DRAWS, Draw, GLANCE_DRAWS, SEARCH_DRAWS, draws};
 use crate::evidence::{Evidence, MeasuredRound};
 use crate::ids::{Region, VolumeId};
 use crate::load::{LoadModel, LoadPaths};
 use crate::observation::{ObservedDuration, ServiceStep};
 use crate::plan::{Forecast, Plan};
 use crate::policy::TransferPath;
-use crate::units::{BLOCK_BYTES, Quantiles, Timestamp, at_epoch_seconds, epoch_seconds};
+use crate::units::{BLOCK_BYTES, GIB, Quantiles, Timestamp, at_epoch_seconds, epoch_seconds};
 
-use super::{FittedModel, VolumeModel, provenance};
+use super::{FittedModel, VolumeModel, provenance, shares, widened};
 use crate::service::{Setting, learned};
 
 /// Log spread of the level when the last minutes were watched.
@@ -28,27 +28,38 @@ const LULL_SHARE: f64 = 0.5;
 /// plan's knowledge wherever the evidence is silent; `seed` fixes every draw.
 #[must_use]
 pub fn at_gate(plan: &Plan, evidence: &Evidence, now: Timestamp, seed: u64) -> Forecast {
+    simulated(plan, evidence, now, seed, DRAWS)
+}
+
+/// The same on fewer draws, for weighing what to do next.
+#[must_use]
+pub fn glance(plan: &Plan, evidence: &Evidence, now: Timestamp, seed: u64) -> Forecast {
+    simulated(plan, evidence, now, seed, GLANCE_DRAWS)
+}
+
+fn simulated(
+    plan: &Plan,
+    evidence: &Evidence,
+    now: Timestamp,
+    seed: u64,
+    count: usize,
+) -> Forecast {
     let model = taught(plan, evidence, now);
-    let chain = Chain::of(
-        &model,
-        Circumstances::plain(path_of(plan)),
-        epoch_seconds(now),
-    );
-    let since = epoch_seconds(last_round(plan, evidence, now));
-    let now = epoch_seconds(now);
-    let spent = Spending::so_far(plan, &model, evidence);
-    let play = |draw: &Draw| {
-        let fence = now + chain.checkpoint_seconds(0, draw);
-        chain.cutover(since, fence, 0, draw)
-    };
-    let ends: Vec<_> = draws(seed, chain.volumes(), 1, DRAWS)
-        .iter()
-        .map(play)
-        .collect();
-    let column = |part: &dyn Fn(&crate::chain::Cutover) -> f64| {
+    let seconds = epoch_seconds(now);
+    let chain = Chain::of(&model, Circumstances::plain(path_of(plan)), seconds);
+    let since = last_round(plan, evidence, now);
+    let all = draws(seed, chain.volumes(), 1, count);
+    let play =
+        |draw: &Draw| chain.cutover(since, seconds + chain.checkpoint_seconds(draw), 0, draw);
+    let ends: Vec<Cutover> = all.iter().map(play).collect();
+    let column = |part: &dyn Fn(&Cutover) -> f64| {
         Quantiles::of(&mut ends.iter().map(part).collect::<Vec<f64>>())
     };
-    let write_downtime_seconds = column(&|end| end.write_downtime_seconds);
+    let final_delta_bytes = column(&|end| end.round.delta_bytes);
+    let downtimes: Vec<f64> = ends.iter().map(|end| end.write_downtime_seconds).collect();
+    let sign = |draw: &Draw| chain.signs(since, seconds, final_delta_bytes.p50, draw);
+    let write_downtime_seconds = widened(column(&|end| end.write_downtime_seconds), &model);
+    let spent = Spending::so_far(plan, &model, evidence);
     Forecast {
         freeze_seconds: column(&|end| end.freeze_seconds),
         write_downtime_seconds,
@@ -57,8 +68,13 @@ pub fn at_gate(plan: &Plan, evidence: &Evidence, now: Timestamp, seed: u64) -> F
         } else {
             Quantiles::exact(0.0)
         },
-        final_delta_bytes: column(&|end| end.round.delta_bytes),
+        final_delta_bytes,
         cost_usd: column(&|end| spent.with_round(end.round.delta_bytes).usd()),
+        spread: if count >= DRAWS {
+            shares(&downtimes, &all.iter().map(sign).collect::<Vec<_>>())
+        } else {
+            Vec::new()
+        },
         provenance: model.provenance,
     }
 }
@@ -73,7 +89,7 @@ pub fn next_round(plan: &Plan, evidence: &Evidence, now: Timestamp, seed: u64) -
         Circumstances::plain(path_of(plan)),
         epoch_seconds(now),
     );
-    let since = epoch_seconds(last_round(plan, evidence, now));
+    let since = last_round(plan, evidence, now);
     let play = |draw: &Draw| chain.round(since, epoch_seconds(now), 0, draw);
     let outcomes: Vec<_> = draws(seed, chain.volumes(), 1, SEARCH_DRAWS)
         .iter()
@@ -97,15 +113,22 @@ fn path_of(plan: &Plan) -> TransferPath {
 }
 
 /// Point in time the last completed round holds; the base's planned start before any round.
-fn last_round(plan: &Plan, evidence: &Evidence, now: Timestamp) -> Timestamp {
-    let measured = evidence.rounds.iter().map(|round| round.at).max();
+fn last_round(plan: &Plan, evidence: &Evidence, now: Timestamp) -> Since {
+    let last = evidence.rounds.iter().max_by_key(|round| round.at);
     let planned = plan.rounds.first().map(|round| round.start);
-    evidence
+    let at = evidence
         .last_round_at
-        .or(measured)
+        .or(last.map(|round| round.at))
         .or(planned)
         .unwrap_or(plan.made_at)
-        .min(now)
+        .min(now);
+    // A round that is only weighed comes after a CHECKPOINT, as every round before a cutover does.
+    let weighed = last.is_none_or(|round| round.at < at);
+    if weighed || last.is_some_and(|round| round.flushed) {
+        Since::flushed(epoch_seconds(at))
+    } else {
+        Since::unflushed(epoch_seconds(at))
+    }
 }
 
 /// Where the plan's migration runs.
@@ -125,23 +148,23 @@ fn taught(plan: &Plan, evidence: &Evidence, now: Timestamp) -> FittedModel {
         .model
         .volumes
         .iter()
-        .map(|volume| with_rounds(volume, &rounds))
+        .map(|volume| with_rounds(volume, &rounds, size_blocks(plan, volume)))
         .collect();
     let fresh = with_fresh_rate(&mut volumes, evidence, now);
     let durations = durations(plan, evidence, &rounds);
     let services = learned(&plan.model.services, &durations, &setting(plan));
-    let mut sources = provenance(&volumes, &services);
-    sources.extend(fresh);
-    FittedModel {
+    let mut model = FittedModel {
         volumes,
         services,
-        database: plan.model.database,
-        provenance: sources,
-    }
+        ..plan.model.clone()
+    };
+    model.provenance = provenance(&model);
+    model.provenance.extend(fresh);
+    model
 }
 
 /// The volume's curve after its deltas in the rounds; the base tells how many blocks are written.
-fn with_rounds(volume: &VolumeModel, rounds: &[&MeasuredRound]) -> VolumeModel {
+fn with_rounds(volume: &VolumeModel, rounds: &[&MeasuredRound], size_blocks: f64) -> VolumeModel {
     let mut next = volume.clone();
     let mut intervals = Vec::new();
     for (position, round) in rounds.iter().enumerate() {
@@ -154,7 +177,8 @@ fn with_rounds(volume: &VolumeModel, rounds: &[&MeasuredRound]) -> VolumeModel {
         };
         if position == 0 && round.index == 0 {
             next.base_blocks = delta.changed_blocks as f64;
-            next.curve.bound_blocks = next.base_blocks.max(1.0);
+            // A database grows: what is written today does not bound what will be.
+            next.curve.bound_blocks = size_blocks.max(next.base_blocks).max(1.0);
         } else if let Some(before) = position.checked_sub(1).map(|before| rounds[before].at) {
             let written = written_between(&volume.volume, &volume.load, round, before);
             intervals.push(Interval {
@@ -166,6 +190,14 @@ fn with_rounds(volume: &VolumeModel, rounds: &[&MeasuredRound]) -> VolumeModel {
     }
     next.curve = dirty::refit(&next.curve, &intervals);
     next
+}
+
+/// Blocks the volume can hold.
+fn size_blocks(plan: &Plan, volume: &VolumeModel) -> f64 {
+    let planned = plan.volumes.iter().find(|p| p.volume == volume.volume);
+    planned.map_or(volume.curve.bound_blocks, |planned| {
+        planned.size_gib.saturating_mul(GIB / BLOCK_BYTES) as f64
+    })
 }
 
 /// What a round says was written since the one before; else what the rhythm expects.

@@ -93,6 +93,7 @@ fn measured(index: u32, at: Timestamp, delta: VolumeDelta, seconds: (f64, f64)) 
         snapshot_seconds: Some(seconds.0),
         transfer_seconds: Some(seconds.1),
         writes: Vec::new(),
+        flushed: true,
     }
 }
 

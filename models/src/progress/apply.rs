@@ -136,6 +136,7 @@ impl Progress {
             Action::Preflight => self.preflight = Some(preflight(result)),
             Action::Gate { attempt } => self.passed_gate(at, *attempt, result),
             Action::Checkpoint { attempt } => self.checkpoints.push(*attempt),
+            Action::Flush { round } => drop(self.flushes.insert(*round, at)),
             Action::AttachVolumes => self.attached = true,
             Action::BringUp => self.brought_up = true,
             Action::Cleanup => self.cleaned = true,

@@ -6,6 +6,10 @@ use crate::ids::Region;
 use crate::observation::{ObservedDuration, ServiceStep};
 use crate::step::{CompletedSnapshot, VolumeDelta};
 
+/// A round so soon after a CHECKPOINT holds what the database had in memory: the spacing between two
+/// snapshots of a volume and a few calls.
+pub const FLUSH_COUNTS_SECONDS: f64 = 60.0;
+
 impl Progress {
     /// Rounds and durations measured so far, and the fresh rate of the last gate when no round
     /// followed it.
@@ -19,7 +23,7 @@ impl Progress {
             rounds: self
                 .rounds
                 .iter()
-                .filter_map(|(index, round)| measured(*index, round))
+                .filter_map(|(index, round)| measured(self, *index, round))
                 .collect(),
             fresh_write_bytes_per_second: fresh.map(|gate| gate.write_bytes_per_second),
             fresh_write_ops_per_second: fresh.map(|gate| gate.write_ops_per_second),
@@ -37,17 +41,19 @@ impl Progress {
     }
 }
 
-fn measured(index: u32, round: &RoundProgress) -> Option<MeasuredRound> {
+fn measured(progress: &Progress, index: u32, round: &RoundProgress) -> Option<MeasuredRound> {
     if round.completed.is_empty() {
         return None;
     }
+    let at = round.point_in_time()?;
     Some(MeasuredRound {
         index,
-        at: round.point_in_time()?,
+        at,
         deltas: round.deltas.clone().unwrap_or_default(),
         snapshot_seconds: round.snapshot_seconds(),
         transfer_seconds: round.transfer_seconds(),
         writes: Vec::new(),
+        flushed: progress.flushed_before(index, at, FLUSH_COUNTS_SECONDS),
     })
 }
 

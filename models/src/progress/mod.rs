@@ -9,6 +9,8 @@ mod evidence;
 mod queries;
 mod rules;
 
+pub use evidence::FLUSH_COUNTS_SECONDS;
+
 use std::collections::BTreeMap;
 
 use crate::plan::Forecast;
@@ -48,6 +50,8 @@ pub struct Progress {
     pub rounds: BTreeMap<u32, RoundProgress>,
     /// Results of the gate, oldest first.
     pub gates: Vec<GatePassage>,
+    /// When the dirty buffers were last written before a round, by its index.
+    pub flushes: BTreeMap<u32, Timestamp>,
     /// Gate attempts whose checkpoint is done.
     pub checkpoints: Vec<u32>,
     /// The last fence.

@@ -4,7 +4,7 @@ use super::{FenceState, Progress, RoundProgress};
 use crate::ids::{SnapshotId, VolumeId};
 use crate::report::RunOutcome;
 use crate::step::{Action, FailureClass};
-use crate::units::Blocks;
+use crate::units::{Blocks, Timestamp};
 
 impl Progress {
     /// The round at `index`, once it was begun.
@@ -17,6 +17,15 @@ impl Progress {
     #[must_use]
     pub fn next_index(&self) -> u32 {
         self.rounds.keys().next_back().map_or(0, |last| last + 1)
+    }
+
+    /// Dirty buffers were written at most `seconds` before `at`, for the round at `index`.
+    #[must_use]
+    pub fn flushed_before(&self, index: u32, at: Timestamp, seconds: f64) -> bool {
+        let age = |flushed: &Timestamp| (at - *flushed).as_seconds_f64();
+        self.flushes
+            .get(&index)
+            .is_some_and(|flushed| (0.0..=seconds).contains(&age(flushed)))
     }
 
     /// Index of the round taken behind the fence.

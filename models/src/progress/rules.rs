@@ -107,6 +107,7 @@ impl Progress {
             }
             Action::Gate { attempt } => self.may_gate(*attempt),
             Action::Checkpoint { attempt } => self.gate_is_open(*attempt),
+            Action::Flush { round } => self.may_snapshot(*round),
             Action::Fence { epoch } => self.may_fence(*epoch),
             Action::FreezeSnapshot { round, .. } => self.may_freeze(*round),
             Action::CreateVolumes => self.may_restore(),
@@ -268,6 +269,7 @@ impl Progress {
             A::Compare => matches!(result, R::Compared { .. }),
             A::Share { .. }
             | A::Checkpoint { .. }
+            | A::Flush { .. }
             | A::AttachVolumes
             | A::BringUp
             | A::Cleanup

@@ -5,7 +5,7 @@
 //! in a window, so that the last one arrives just before it.
 
 use crate::chain::Run;
-use crate::chain::{Chain, Circumstances, Itinerary};
+use crate::chain::{Chain, Circumstances, Itinerary, Since};
 use crate::draws::{Draw, MAX_ROUNDS, SEARCH_DRAWS, draws};
 use crate::forecast::FittedModel;
 use crate::plan::Window;
@@ -92,8 +92,9 @@ impl<'a> Search<'a> {
         let draws = draws(seed, chain.volumes(), MAX_ROUNDS, SEARCH_DRAWS);
         let ready = |draw: &Draw| {
             let outcome = chain.base(&base, draw);
-            base.transfer_from
-                .map_or(outcome.ready(), |from| from + outcome.transfer_seconds)
+            base.transfer_from.map_or(outcome.ready(), |from| {
+                from + outcome.transfer_seconds + outcome.unseen_seconds
+            })
         };
         let times: Vec<f64> = draws.iter().map(ready).collect();
         let search = Self {
@@ -321,8 +322,11 @@ impl<'a> Search<'a> {
     /// Time a round takes with the wanted certainty.
     fn round_seconds(&self, since: f64, at: f64, index: usize) -> f64 {
         let one = |draw: &Draw| {
-            let round = self.chain.round(since, at, index, draw);
-            round.snapshot_seconds + round.transfer_seconds
+            let since = match index {
+                1 => Since::unflushed(since),
+                _ => Since::flushed(since),
+            };
+            self.chain.round(since, at, index, draw).seconds()
         };
         quantile(
             self.draws.iter().take(TIMING_DRAWS).map(one).collect(),

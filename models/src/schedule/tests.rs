@@ -6,7 +6,7 @@ use super::*;
 use crate::check::{Severity, check};
 use crate::fixtures::{now, policy, profile};
 use crate::observation::{ObservedDelta, WritePeriod};
-use crate::plan::Verdict;
+use crate::plan::{RoundKind, Verdict};
 use crate::policy::WindowPolicy;
 
 fn planned(profile: &Profile, policy: &Policy) -> Plan {

@@ -76,7 +76,8 @@ fn unusable_observations_are_left_out() {
 fn more_bytes_never_take_less_time() {
     let model = snapshot();
     for draw in draws(3, 1, 2, 50) {
-        assert!(model.seconds(2e9, 1, &draw) >= model.seconds(1e9, 1, &draw));
+        let call = draw.call(1, ServiceStep::Snapshot);
+        assert!(model.seconds(2e9, call, &draw) >= model.seconds(1e9, call, &draw));
     }
 }
 
@@ -191,7 +192,7 @@ proptest::proptest! {
         let points: Vec<Point> = points.into_iter().map(|(bytes, seconds)| Point { bytes, seconds }).collect();
         let model = snapshot().updated(&points);
         for draw in draws(3, 1, 2, 20) {
-            let seconds = model.seconds(1e10, 1, &draw);
+            let seconds = model.seconds(1e10, draw.call(1, model.step), &draw);
             proptest::prop_assert!(seconds.is_finite() && seconds > 0.0, "{seconds}");
         }
     }

@@ -16,6 +16,7 @@ impl Action {
             Self::AwaitCopies { round } => format!("r{round:02}.await-copies"),
             Self::Gate { attempt } => format!("gate.{attempt}"),
             Self::Checkpoint { attempt } => format!("checkpoint.{attempt}"),
+            Self::Flush { round } => format!("r{round:02}.flush"),
             Self::Fence { epoch } => format!("fence.{epoch}"),
             Self::FreezeSnapshot { round, attempt } => {
                 format!("r{round:02}.freeze-snapshot.{attempt}")

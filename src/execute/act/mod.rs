@@ -51,7 +51,7 @@ pub(super) async fn act(context: &Context<'_>, action: &Action) -> Result<StepRe
         Action::Copy { round } => context.copy(*round, action).await,
         Action::AwaitCopies { round } => context.await_copies(*round).await,
         Action::Gate { .. } => context.gate().await,
-        Action::Checkpoint { .. } => context.checkpoint().await,
+        Action::Checkpoint { .. } | Action::Flush { .. } => context.checkpoint().await,
         Action::Fence { epoch } => context.fence(*epoch).await,
         Action::FreezeSnapshot { round, attempt } => context.freeze(*round, *attempt).await,
         Action::CreateVolumes => context.create_volumes(action).await,

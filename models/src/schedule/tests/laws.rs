@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::chain::Chain;
+use crate::forecast::fit;
 
 fn any_period() -> impl Strategy<Value = WritePeriod> {
     let number = prop_oneof![

@@ -1,0 +1,100 @@
+//! One hop: the set's snapshot, its transfer, and what stands around the final one.
+
+use super::{Chain, RoundOutcome};
+use crate::draws::{Call, Draw};
+use crate::limits::LIMITS;
+use crate::observation::ServiceStep;
+use crate::policy::TransferPath;
+
+/// Least and longest pause between two looks at the service while the source serves, and behind the
+/// fence: those of the executor.
+pub(super) const UNHURRIED: (f64, f64) = (15.0, 300.0);
+pub(super) const HURRIED: (f64, f64) = (2.0, 10.0);
+/// A pause is this share of what was waited so far.
+const PAUSE_SHARE: f64 = 0.05;
+
+/// How late the end of something is seen that took `seconds`.
+fn unseen(seconds: f64, (least, longest): (f64, f64), call: Call) -> f64 {
+    call.seen * (PAUSE_SHARE * seconds).clamp(least, longest)
+}
+
+impl Chain {
+    /// Snapshot and transfer of `bytes`, one number per volume.
+    pub(super) fn hop(
+        &self,
+        at: f64,
+        bytes: &[f64],
+        index: usize,
+        draw: &Draw,
+        pauses: (f64, f64),
+    ) -> RoundOutcome {
+        let largest = bytes.iter().copied().fold(0.0, f64::max);
+        let call = draw.call(index, ServiceStep::Snapshot);
+        let snapshot = self.service(ServiceStep::Snapshot);
+        let snapshot_seconds = snapshot.map_or(0.0, |model| model.seconds(largest, call, draw));
+        let transfer_seconds = self.transfer(bytes, index, draw);
+        let late = match self.circumstances.path {
+            TransferPath::Copy => unseen(transfer_seconds, pauses, draw.copy(index, 0)),
+            _ => 0.0,
+        };
+        RoundOutcome {
+            at,
+            delta_bytes: bytes.iter().sum(),
+            snapshot_seconds,
+            transfer_seconds,
+            unseen_seconds: unseen(snapshot_seconds, pauses, call) + late,
+        }
+    }
+
+    fn transfer(&self, bytes: &[f64], index: usize, draw: &Draw) -> f64 {
+        let factor = self.circumstances.transfer_factor.max(1e-6);
+        match self.circumstances.path {
+            TransferPath::Share | TransferPath::Clone => 0.0,
+            TransferPath::Copy => self.copies(bytes, factor, index, draw),
+            TransferPath::Direct => {
+                let largest = bytes.iter().copied().fold(0.0, f64::max);
+                LIMITS.direct_list_seconds
+                    + largest / factor / LIMITS.direct_snapshot_bytes_per_second
+            }
+        }
+    }
+
+    /// Copies run side by side; those beyond the limit per destination region wait for the largest
+    /// ones before them.
+    fn copies(&self, bytes: &[f64], factor: f64, index: usize, draw: &Draw) -> f64 {
+        let Some(model) = self.service(ServiceStep::Copy) else {
+            return 0.0;
+        };
+        let one =
+            |volume: usize| model.seconds(bytes[volume] / factor, draw.copy(index, volume), draw);
+        let slowest = |wave: &[usize]| wave.iter().map(|volume| one(*volume)).fold(0.0, f64::max);
+        let mut order: Vec<usize> = (0..bytes.len()).collect();
+        order.sort_by(|a, b| bytes[*b].total_cmp(&bytes[*a]));
+        order
+            .chunks(LIMITS.copies_per_destination_region.max(1))
+            .map(slowest)
+            .sum()
+    }
+
+    /// Fence, restore, start and switch: all of the downtime that no snapshot or transfer takes.
+    pub(super) fn around(&self, draw: &Draw) -> f64 {
+        let direct = self.circumstances.path == TransferPath::Direct;
+        let waited = |step| {
+            let seconds = self.once(step, draw);
+            seconds + unseen(seconds, HURRIED, draw.call(0, step))
+        };
+        let mut all = 0.0;
+        if !direct {
+            all += waited(ServiceStep::CreateVolume) + waited(ServiceStep::Attach);
+        }
+        if self.database {
+            let serve = [
+                ServiceStep::Fence,
+                ServiceStep::Recovery,
+                ServiceStep::Activate,
+            ];
+            all += serve.map(|step| self.once(step, draw)).iter().sum::<f64>();
+        }
+        all
+    }
+}

@@ -1,0 +1,68 @@
+//! What each group of uncertain inputs says on a draw: one number each, larger when it makes the final
+//! hop longer. The numbers speak of a nominal hop, so that no group's number depends on another group.
+
+use super::{Chain, Since};
+use crate::draws::Draw;
+use crate::observation::ServiceStep;
+use crate::units::BLOCK_BYTES;
+
+/// Groups of uncertain inputs.
+pub const INPUTS: usize = 6;
+
+/// The numbers of one draw: write volume, delta curve, snapshot service, copy service, restore and
+/// start, scatter of the calls.
+pub type Signs = [f64; INPUTS];
+
+impl Chain {
+    /// The numbers for a final hop from `since` to `fence` that moves `bytes` at the median.
+    #[must_use]
+    pub fn signs(&self, since: Since, fence: f64, bytes: f64, draw: &Draw) -> Signs {
+        let (volume, curve) = self.growth(self.held_until(since, draw), fence, draw);
+        let share = bytes / self.volumes.len().max(1) as f64;
+        let mean = |step: ServiceStep| {
+            let z = draw.service[step as usize];
+            self.service(step)
+                .map_or(0.0, |model| model.mean_seconds(share, z))
+        };
+        let around = self.around(draw) + self.once(ServiceStep::Freeze, draw);
+        [
+            volume,
+            curve,
+            mean(ServiceStep::Snapshot),
+            mean(ServiceStep::Copy),
+            around,
+            self.scatter(share, draw),
+        ]
+    }
+
+    /// Blocks by the writing alone at the central curve, and by the curve alone at the central writing.
+    fn growth(&self, from: f64, to: f64, draw: &Draw) -> (f64, f64) {
+        let mut sums = (0.0, 0.0);
+        for (volume, own) in self.volumes.iter().zip(&draw.volumes) {
+            let written = volume.load.drawn(from, to, draw, own);
+            let central = volume.load.expected(from, to);
+            sums.0 += volume.curve.blocks(written) * BLOCK_BYTES as f64;
+            sums.1 += volume.curve.drawn(central, own) * BLOCK_BYTES as f64;
+        }
+        sums
+    }
+
+    /// Snapshot and slowest copy of average services on this draw's luck.
+    fn scatter(&self, bytes: f64, draw: &Draw) -> f64 {
+        let last = usize::MAX;
+        let seconds = |step: ServiceStep, factor: &dyn Fn(&crate::service::ServiceModel) -> f64| {
+            let model = self.service(step);
+            model.map_or(0.0, |model| {
+                model.mean_seconds(bytes, [0.0; 2]) * factor(model)
+            })
+        };
+        let snapshot = seconds(ServiceStep::Snapshot, &|model| {
+            model.luck(draw.call(last, ServiceStep::Snapshot))
+        });
+        let copies = seconds(ServiceStep::Copy, &|model| {
+            let luck = (0..self.volumes.len()).map(|volume| model.luck(draw.copy(last, volume)));
+            luck.fold(0.0, f64::max)
+        });
+        snapshot + copies
+    }
+}
