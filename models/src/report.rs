@@ -31,6 +31,9 @@ pub struct Report {
     pub predicted: Predicted,
     /// Once more at the last gate.
     pub predicted_at_gate: Option<Predicted>,
+    /// What the spread of the predicted write downtime came from: at the last gate, else at plan time.
+    #[serde(default)]
+    pub spread: Vec<crate::forecast::SpreadShare>,
     /// What happened.
     pub actual: Actual,
     /// Identity and positions that were proved.

@@ -9,6 +9,7 @@ mod profile;
 mod progress;
 mod report;
 mod runbook;
+mod spread;
 mod status;
 mod table;
 pub mod units;

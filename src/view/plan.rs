@@ -3,6 +3,7 @@
 use snapmigrate_models::plan::{Forecast, Plan, PlannedRound};
 use snapmigrate_models::units::Quantiles;
 
+use super::spread::spread;
 use super::table::table;
 use super::units::{bytes, duration, gib, minute, per_second, percent, quantiles, time, usd};
 use super::words;
@@ -13,6 +14,10 @@ pub fn plan(plan: &Plan) -> String {
     let sections = [
         head(plan),
         titled("Forecast", &forecast(&plan.forecast)),
+        titled(
+            "What the spread of the write downtime comes from",
+            &spread(&plan.forecast.spread),
+        ),
         titled("Rounds", &rounds(&plan.rounds)),
         titled("Go/no-go at the gate", &bounds(plan)),
         titled("Volumes", &volumes(plan)),

@@ -4,6 +4,7 @@ use snapmigrate_models::report::{Predicted, Report, ReportedRound, Verification}
 use snapmigrate_models::units::Quantiles;
 
 use super::plan::{list, titled};
+use super::spread::spread;
 use super::table::table;
 use super::units::{bytes, duration, usd, whole_bytes};
 use super::words;
@@ -15,6 +16,10 @@ pub fn report(report: &Report) -> String {
         head(report),
         titled("Rounds", &rounds(&report.rounds)),
         titled("Predicted against actual", &clocks(report)),
+        titled(
+            "What the forecast's spread came from",
+            &spread(&report.spread),
+        ),
         titled("Times", &times(report)),
         titled("Proof", &proof(report)),
         titled(

@@ -24,6 +24,12 @@ pub fn build(plan: &Plan, progress: &Progress) -> Report {
         reason,
         predicted: predicted(&plan.forecast),
         predicted_at_gate: progress.gates.last().map(|gate| predicted(&gate.forecast)),
+        spread: progress
+            .gates
+            .last()
+            .map_or(&plan.forecast, |gate| &gate.forecast)
+            .spread
+            .clone(),
         actual: actual(plan, progress),
         proof: proof(progress),
         rounds: rounds(plan, progress),
