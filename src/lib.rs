@@ -19,5 +19,6 @@ pub mod journal;
 pub mod measure;
 pub mod quiesce;
 pub mod rehearse;
+pub mod trace;
 pub mod transfer;
 pub mod view;

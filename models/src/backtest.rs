@@ -6,9 +6,11 @@
 //! how the models work inside; it must not tell them anything from after the origin, except where it
 //! says so: `known_volume` is the same model given the true future write volume.
 
+mod advice;
 mod origin;
 mod own;
 mod picture;
+mod protocol;
 mod replay;
 mod rivals;
 mod score;
@@ -18,6 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::format::Document;
+pub use advice::Advice;
 pub use own::run_profile;
 pub use picture::{Picture, Point, picture, profile_picture};
 pub use trace::{BadWrite, Recorded, Trace};
@@ -25,6 +28,9 @@ pub use trace::{BadWrite, Recorded, Trace};
 /// Windows with fewer changed blocks than this are reported, not scored: one block more or less
 /// would decide.
 pub const LEAST_SCORED_BLOCKS: u64 = 15;
+
+/// Windows of one trace: at a hundredth of a second each, half an hour.
+const MAX_WINDOWS: f64 = 200_000.0;
 
 /// How a trace is evaluated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -191,6 +197,18 @@ pub enum BacktestError {
         /// What is missing.
         name: &'static str,
     },
+    /// More windows than anybody waits for.
+    #[error(
+        "{trace} gives {windows:.0} windows at a delta of {delta_seconds} s, more than a backtest takes"
+    )]
+    TooMany {
+        /// Trace.
+        trace: String,
+        /// How many.
+        windows: f64,
+        /// Length of a delta.
+        delta_seconds: f64,
+    },
     /// Nothing to judge a forecast by.
     #[error(
         "no volume of the profile has two deltas, one after the other (the most is {found}): a backtest \
@@ -288,6 +306,15 @@ fn check(trace: &Trace, protocol: &Protocol) -> Result<(), BacktestError> {
     let shortest = protocol.lags_seconds.iter().copied().reduce(f64::min);
     let lag_seconds = shortest.ok_or(BacktestError::None { name: "lags" })?;
     let needed_seconds = f64::from(protocol.deltas) * protocol.delta_seconds + lag_seconds;
+    let windows =
+        2.0 * trace.seconds() / protocol.delta_seconds * protocol.lags_seconds.len() as f64;
+    if windows > MAX_WINDOWS {
+        return Err(BacktestError::TooMany {
+            trace: trace.name().to_owned(),
+            windows,
+            delta_seconds: protocol.delta_seconds,
+        });
+    }
     if trace.seconds() >= needed_seconds {
         return Ok(());
     }

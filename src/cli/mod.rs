@@ -3,6 +3,7 @@
 //! This module alone prints, picks exit codes and reads user files. It must not decide anything
 //! about a migration: that is `models`.
 
+mod backtest;
 mod channel;
 mod check;
 mod connection;
@@ -77,6 +78,7 @@ enum Command {
     /// Declare the migration final, after a comparison without a mismatch.
     Finalize(control::Args),
     Policy(policy::Args),
+    Backtest(Box<backtest::Args>),
     Schema(schema::Args),
     Verify(Box<verify::Args>),
     Lab(lab::Args),
@@ -99,6 +101,7 @@ impl Command {
             Self::Abort(args) => control::run(&args, Verb::Abort, ui),
             Self::Revert(args) => control::revert(&args),
             Self::Finalize(args) => control::run(&args, Verb::Finalize, ui),
+            Self::Backtest(args) => backtest::run(&args, ui),
             Self::Schema(args) => schema::run(&args, ui),
             Self::Verify(args) => verify::run(&args, ui),
             Self::Lab(args) => lab::run(&args, ui),

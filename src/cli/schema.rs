@@ -2,6 +2,7 @@
 
 use schemars::schema_for;
 use serde_json::{Value, json};
+use snapmigrate_models::backtest::Backtest;
 use snapmigrate_models::check::Findings;
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::policy::Policy;
@@ -15,20 +16,18 @@ use super::{CliError, Exit, Ui};
 /// Print the JSON Schema of a document.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Published: profile, policy, plan, findings, status, report, verify
+    after_help = "Published: profile, policy, plan, findings, status, report, verify, backtest
 
 Examples:
   snapmigrate schema plan > plan.schema.json"
 )]
 pub struct Args {
-    /// Document: profile, policy, plan, findings, status, report, verify.
+    /// Document: profile, policy, plan, findings, status, report, verify, backtest.
     name: String,
 }
 
-const PUBLISHED: &str = "profile, policy, plan, findings, status, report, verify";
-const LATER: [&str; 6] = [
-    "findings", "scenario", "status", "sync", "faults", "backtest",
-];
+const PUBLISHED: &str = "profile, policy, plan, findings, status, report, verify, backtest";
+const LATER: [&str; 3] = ["scenario", "sync", "faults"];
 
 pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     ui.json(&schema(&args.name)?)?;
@@ -44,6 +43,7 @@ fn schema(name: &str) -> Result<Value, CliError> {
         "status" => schema_for!(Status).to_value(),
         "report" => schema_for!(Report).to_value(),
         "verify" => schema_for!(DeviceVerification).to_value(),
+        "backtest" => schema_for!(Backtest).to_value(),
         _ => return Err(unpublished(name)),
     };
     Ok(named(schema, name))

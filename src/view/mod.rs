@@ -2,6 +2,8 @@
 //!
 //! Nothing here prints, reads a clock or decides anything.
 
+mod backtest;
+mod backtest_plot;
 mod campaign;
 mod findings;
 mod plan;
@@ -16,6 +18,8 @@ pub mod units;
 mod verify;
 mod words;
 
+pub use backtest::{backtest, goals as backtest_goals};
+pub use backtest_plot::plot as backtest_plot;
 pub use campaign::campaign;
 pub use findings::findings;
 pub use plan::plan;

@@ -1,0 +1,220 @@
+//! A backtest: the error for each length of time, what simpler models would have said, and what to measure next.
+
+mod goals;
+
+use snapmigrate_models::backtest::{Advice, Backtest, Figures, TraceResult};
+
+use super::plan::titled;
+use super::table::{indented, table};
+use super::units::{duration, percent};
+
+const HEADER: [&str; 10] = [
+    "ahead",
+    "windows",
+    "forecast",
+    "told writes",
+    "rate x time",
+    "last rate",
+    "one curve",
+    "held",
+    "P90/P50",
+    "told",
+];
+const LEGEND: &str = "\
+forecast     error of what the plan would have said of the delta, median over the windows, in either direction
+told writes  error of the same delta curve when it is told how much is written: what is left is the curve's own
+rate x time  error of the mean rate of the deltas seen, times the time
+last rate    error of constant-rate pre-copy: the last delta's rate, times the time (Liu et al., HPDC 2011)
+one curve    error of the better of one exponential and one power law, told the writes
+held         windows whose delta came to lie in the forecast's band from P5 to P95; nine in ten should
+P90/P50      how wide the forecast is, median up to three times the deltas seen; then the same told the writes
+";
+
+pub use goals::goals;
+
+/// The whole backtest as text; `chosen` when the time between snapshots follows from the traces' lengths.
+#[must_use]
+pub fn backtest(found: &Backtest, chosen: bool) -> String {
+    let tables = match found.traces.as_slice() {
+        [trace] => lags(trace),
+        traces => pooled(traces, &found.figures),
+    };
+    let sections = [
+        head(found, chosen),
+        titled("Error of the predicted delta", &tables),
+        titled("By how far ahead", &reaches(found)),
+        titled("How to read it", &indented(LEGEND)),
+        format!("Next: {}\n", words(Advice::of(found))),
+    ];
+    sections.join("\n")
+}
+
+fn head(found: &Backtest, chosen: bool) -> String {
+    let of_trace = |trace: &TraceResult| {
+        let all = windows(found, |p| p.trace == trace.trace);
+        let origin = if trace.protocol.lags_seconds.is_empty() {
+            "mean of its own snapshots"
+        } else if chosen {
+            "chosen from its length"
+        } else {
+            "as asked"
+        };
+        format!(
+            "{}: {} recorded, a snapshot every {} ({origin}), forecasts see {} deltas and metrics {:.0} s old\n  \
+             {all} windows, {} scored; the others changed fewer than 15 blocks or are shorter than half a delta\n",
+            trace.trace,
+            duration(trace.seconds),
+            duration(trace.protocol.delta_seconds),
+            trace.protocol.deltas,
+            trace.protocol.metric_delay_seconds,
+            trace.figures.scored,
+        )
+    };
+    found.traces.iter().map(of_trace).collect()
+}
+
+fn windows(
+    found: &Backtest,
+    of: impl Fn(&snapmigrate_models::backtest::Prediction) -> bool,
+) -> usize {
+    found.predictions.iter().filter(|p| of(p)).count()
+}
+
+fn lags(trace: &TraceResult) -> String {
+    let mut rows: Vec<Vec<String>> = trace
+        .lags
+        .iter()
+        .map(|lag| row(duration(lag.lag_seconds), &lag.figures))
+        .collect();
+    rows.push(row("all".to_owned(), &trace.figures));
+    table(&HEADER, rows, &RIGHT)
+}
+
+const RIGHT: [usize; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+
+fn pooled(traces: &[TraceResult], all: &Figures) -> String {
+    let mut rows: Vec<Vec<String>> = traces
+        .iter()
+        .map(|trace| row(trace.trace.clone(), &trace.figures))
+        .collect();
+    rows.push(row("pooled: median of the traces".to_owned(), all));
+    let mut header = HEADER;
+    header[0] = "trace";
+    table(&header, rows, &RIGHT)
+}
+
+fn reaches(found: &Backtest) -> String {
+    let mut header = HEADER;
+    header[0] = "writes, times those of the deltas seen";
+    let group = |group: &snapmigrate_models::backtest::ReachResult| {
+        let name = match group.up_to {
+            Some(up_to) => format!("{} to {up_to}", group.above),
+            None => format!("more than {}", group.above),
+        };
+        row(name, &group.figures)
+    };
+    table(&header, found.reaches.iter().map(group).collect(), &RIGHT)
+}
+
+fn row(name: String, figures: &Figures) -> Vec<String> {
+    let one_curve = [
+        figures.exponential_median_abs_log_error,
+        figures.power_law_median_abs_log_error,
+    ];
+    let width = |ratio: Option<f64>| ratio.map_or_else(dash, |ratio| format!("{ratio:.2}"));
+    vec![
+        name,
+        figures.scored.to_string(),
+        error(figures.median_abs_log_error),
+        error(figures.median_abs_log_error_known_volume),
+        error(figures.naive_median_abs_log_error),
+        error(figures.constant_rate_median_abs_log_error),
+        error(one_curve.into_iter().flatten().reduce(f64::min)),
+        figures
+            .coverage_90_percent
+            .map_or_else(dash, |share| format!("{:.0} %", share * 100.0)),
+        width(figures.p90_over_p50),
+        width(figures.p90_over_p50_known_volume),
+    ]
+}
+
+fn dash() -> String {
+    "-".to_owned()
+}
+
+fn error(log_error: Option<f64>) -> String {
+    log_error.map_or_else(dash, off)
+}
+
+/// A |ln| error as people say it: percent, or a factor.
+fn off(log_error: f64) -> String {
+    let factor = log_error.exp();
+    match factor {
+        f if f < 1.0995 => format!("{:.1} %", (f - 1.0) * 100.0),
+        f if f < 1.995 => format!("{:.0} %", (f - 1.0) * 100.0),
+        f if f < 9.95 => format!("x{f:.1}"),
+        f => format!("x{f:.0}"),
+    }
+}
+
+fn words(advice: Advice) -> String {
+    match advice {
+        Advice::NothingScored => {
+            "no window changed 15 blocks or more, so nothing is scored; longer --lags, or a \
+                                  recording of a busier time, would tell something"
+                .to_owned()
+        }
+        Advice::ShorterDeltas { lag_seconds, error } => format!(
+            "windows of {} are off by {}, longer ones by much less: a probe pair of snapshots about {} apart would \
+             narrow the short ones most; if the database flushes in a rhythm, freeze right after a checkpoint",
+            duration(lag_seconds),
+            off(error),
+            duration(lag_seconds),
+        ),
+        Advice::MoreDeltas { above, error } => format!(
+            "windows with more than {above} times the writes of all deltas seen are off by {}: more deltas, or longer \
+             ones, would narrow these most",
+            off(error),
+        ),
+        Advice::FresherMetrics { forecast, known } => format!(
+            "told how much is written the curve is off by {}, the forecast by {}: how much will be written is what is \
+             not known; a longer history of metrics narrows it days ahead, metrics 1 to 5 minutes old at the gate, \
+             and a time of day with steady writes",
+            off(known),
+            off(forecast),
+        ),
+        Advice::Unsteady { known } => format!(
+            "even told how much is written the curve is off by {}: what is written changes its nature; take the deltas \
+             at the time of day the migration is planned for, and go by the gate",
+            off(known),
+        ),
+        Advice::BandTooNarrow { coverage } => format!(
+            "the errors are small but only {} of the windows lie in the band: more deltas would calibrate it",
+            percent(coverage),
+        ),
+        Advice::Enough { forecast } => format!(
+            "nothing stands out; the deltas at hand predict the next ones to {}",
+            off(forecast)
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_read_as_percent_or_factor() {
+        let cases = [
+            (0.0, "0.0 %"),
+            (0.022, "2.2 %"),
+            (0.1, "11 %"),
+            (0.69, "99 %"),
+            (0.8, "x2.2"),
+            (3.6, "x37"),
+        ];
+        for (log_error, expected) in cases {
+            assert_eq!(off(log_error), expected);
+        }
+    }
+}
