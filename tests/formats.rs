@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use snapmigrate_models::backtest::Backtest;
 use snapmigrate_models::check::Findings;
 use snapmigrate_models::format::Document;
 use snapmigrate_models::plan::Plan;
@@ -50,6 +51,12 @@ fn plan() {
 #[test]
 fn findings() {
     frozen::<Findings>("findings.json");
+}
+
+#[test]
+fn backtest() {
+    let backtest: Backtest = frozen("backtest.json");
+    assert!(backtest.predictions.iter().any(|one| one.scored));
 }
 
 #[test]
