@@ -5,18 +5,30 @@
 //! that covers fresh blocks. It is concave and increasing in both, zero at zero, and never above
 //! the blocks the volume has. It must not know clocks, services or money.
 
+mod blend;
+mod bulk;
+mod counts;
+mod error;
 mod fit;
 mod incidence;
+mod knots;
 mod mixture;
+mod nnls;
+mod sample;
+mod scores;
+mod unions;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::draws::VolumeDraw;
+use crate::calibration::Calibration;
 
+pub use bulk::BulkPoint;
 pub use fit::{Interval, fit, refit};
 pub use incidence::IncidenceTable;
+pub use knots::Knot;
 pub use mixture::{Atom, expected, fit_mixture, log_likelihood};
+pub use scores::own_scores;
 
 /// A point in operational time, or a distance in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -51,7 +63,14 @@ impl Written {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Growth {
-    /// Blocks hit at a mixture of Poisson rates, fitted to the identities of changed blocks.
+    /// A concave curve fitted to the identities of changed blocks.
+    Fitted {
+        /// Its points.
+        knots: Vec<Knot>,
+        /// Operational time of all calibration intervals together.
+        calibrated: f64,
+    },
+    /// Blocks hit at a mixture of Poisson rates, as earlier versions wrote it.
     Mixture {
         /// Rates and how many blocks have them.
         atoms: Vec<Atom>,
@@ -80,93 +99,79 @@ pub struct DirtyCurve {
     pub growth: Growth,
     /// ln of the blocks dirtied per bulk block at 200 blocks.
     pub bulk_log_factor: f64,
-    /// Log scale of the curve's error at and below what was observed (Student t).
+    /// Exponent of that factor around 200 blocks.
+    #[serde(default = "prior_bulk_slope")]
+    pub bulk_slope: f64,
+    /// Bulk writing of the observed deltas, in 512 KiB blocks.
+    #[serde(default)]
+    pub bulk_observed_blocks: f64,
+    /// What bulk writing was seen to dirty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bulk_points: Vec<BulkPoint>,
+    /// Log scale of the error of a curve without identities (Student t).
     pub spread: f64,
     /// Observed deltas behind it.
     pub deltas: u32,
     /// Incidence of blocks over observed deltas, so that later deltas join them.
     pub tables: Vec<IncidenceTable>,
+    /// How wrong the curve was on deltas it had not seen.
+    #[serde(default)]
+    pub calibration: Calibration,
     /// Where it comes from.
     pub provenance: String,
 }
 
-/// A bulk block dirties ever so slightly fewer distinct blocks the more there are
-/// (regression over three server traces, exponent -0.08 around 200 blocks).
-const BULK_SLOPE: f64 = -0.08;
-/// Bulk writing never dirties more than this per block written.
-const BULK_CEILING: f64 = 1.6;
-/// A small write dirties at most the two blocks it may straddle.
-const BLOCKS_PER_OPERATION: f64 = 2.0;
+fn prior_bulk_slope() -> f64 {
+    bulk::PRIOR_SLOPE
+}
 
 impl DirtyCurve {
+    /// A curve of nothing yet.
+    fn empty(bound_blocks: f64) -> Self {
+        Self {
+            bound_blocks,
+            growth: Growth::Fitted {
+                knots: Vec::new(),
+                calibrated: 0.0,
+            },
+            bulk_log_factor: bulk::PRIOR_LOG_FACTOR,
+            bulk_slope: bulk::PRIOR_SLOPE,
+            bulk_observed_blocks: 0.0,
+            bulk_points: Vec::new(),
+            spread: 0.0,
+            deltas: 0,
+            tables: Vec::new(),
+            calibration: Calibration::default(),
+            provenance: String::new(),
+        }
+    }
+
     /// Expected distinct blocks of a window.
     #[must_use]
     pub fn blocks(&self, window: Written) -> f64 {
-        self.realised(window, None)
-    }
-
-    /// Distinct blocks of a window in one draw; with more writing never fewer.
-    #[must_use]
-    pub fn drawn(&self, window: Written, draw: &VolumeDraw) -> f64 {
-        self.realised(window, Some(draw))
-    }
-
-    fn realised(&self, window: Written, draw: Option<&VolumeDraw>) -> f64 {
-        let small = window.small.max(0.0);
-        let grown = self.small_blocks(small, draw.map_or(0.0, |d| d.shape));
-        let error = draw.map_or(0.0, |d| d.error * self.error_scale(small, d.error));
-        let all = (grown + self.bulk_blocks(window.bulk_blocks)) * error.clamp(-4.0, 4.0).exp();
+        let all = self.small_blocks(window.small) + self.bulk_blocks(window.bulk_blocks);
         // A finite number of blocks: never-ending growth bends into it.
         all.min(self.bound_blocks).max(0.0)
     }
 
-    fn small_blocks(&self, small: f64, shape: f64) -> f64 {
+    fn small_blocks(&self, small: f64) -> f64 {
         match &self.growth {
-            Growth::Mixture { atoms, .. } => expected(atoms, small),
+            Growth::Fitted { knots, .. } => knots::height(knots, small),
+            Growth::Mixture { atoms, .. } => expected(atoms, small.max(0.0)),
             Growth::Heaps {
                 anchor_volume,
                 anchor_blocks,
                 exponent,
-                exponent_spread,
+                ..
             } => {
-                if small <= 0.0 || *anchor_volume <= 0.0 {
-                    return 0.0;
-                }
-                let power = (exponent + exponent_spread * shape).clamp(0.15, 1.0);
-                // The prior speaks of a minute and says nothing of less: in proportion below it.
-                let proportional = anchor_blocks / anchor_volume;
-                let steepest = if self.deltas == 0 {
-                    proportional
-                } else {
-                    proportional.max(BLOCKS_PER_OPERATION)
-                };
-                (anchor_blocks * (small / anchor_volume).powf(power)).min(steepest * small)
+                let anchor = (*anchor_volume, *anchor_blocks);
+                counts::power(small, anchor, *exponent, self.deltas > 0)
             }
         }
     }
 
     fn bulk_blocks(&self, bulk: f64) -> f64 {
-        if bulk <= 0.0 {
-            return 0.0;
-        }
-        let factor = (self.bulk_log_factor + BULK_SLOPE * (bulk / 200.0).ln()).exp();
-        bulk * factor.min(BULK_CEILING)
-    }
-
-    /// Error scale by how far the window reaches beyond what was observed. Measured over seven
-    /// traces: 0.15 within, 0.35 at three to ten times, 0.9 beyond, and there the curve is too
-    /// low rather than too high: so only the upper side widens, which keeps every draw increasing.
-    fn error_scale(&self, small: f64, error: f64) -> f64 {
-        let Growth::Mixture { calibrated, .. } = &self.growth else {
-            return self.spread;
-        };
-        if error <= 0.0 || *calibrated <= 0.0 || small <= *calibrated {
-            return self.spread;
-        }
-        let reach = (small / calibrated).log10();
-        (self.spread.powi(2) + (0.45 * reach).powi(2))
-            .sqrt()
-            .min(1.2)
+        bulk::dirtied(bulk, self.bulk_log_factor, self.bulk_slope)
     }
 }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::sample::{self, Run};
+
 /// Deltas one table can tell apart: a history is a bit mask.
 pub const MAX_DELTAS: usize = 24;
 
@@ -25,14 +27,57 @@ pub struct IncidenceTable {
 
 impl IncidenceTable {
     /// Groups the blocks of `deltas` (runs `[first, length]` in any order) by their history.
-    /// Deltas beyond the newest `MAX_DELTAS` are left out.
+    /// Deltas beyond the newest `MAX_DELTAS` are left out; of deltas with millions of runs only
+    /// a sample of the blocks is looked at.
     #[must_use]
-    pub fn of(deltas: &[(f64, &[(u64, u64)])]) -> Self {
+    pub fn of(deltas: &[(f64, &[Run])]) -> Self {
         let deltas = &deltas[deltas.len().saturating_sub(MAX_DELTAS)..];
         let volumes = deltas.iter().map(|delta| delta.0).collect();
+        let stretch = sample::stretch_of(deltas);
+        let mut counts = if stretch == 1 {
+            swept(deltas)
+        } else {
+            let thinned: Vec<(f64, Vec<Run>)> = deltas
+                .iter()
+                .map(|(volume, runs)| (*volume, sample::thinned(runs, stretch)))
+                .collect();
+            let thinned: Vec<(f64, &[Run])> = thinned
+                .iter()
+                .map(|(volume, runs)| (*volume, runs.as_slice()))
+                .collect();
+            swept(&thinned)
+        };
+        for count in counts.values_mut() {
+            *count = count.saturating_mul(stretch);
+        }
         Self {
             volumes,
-            patterns: condensed(swept(deltas)),
+            patterns: condensed(counts),
+        }
+    }
+
+    /// Blocks that changed in at least one of the deltas `first..after`.
+    #[must_use]
+    pub fn union_blocks(&self, first: usize, after: usize) -> u64 {
+        let wanted = (first..after.min(MAX_DELTAS)).fold(0_u32, |mask, delta| mask | 1 << delta);
+        let hit = self.patterns.iter().filter(|(mask, _)| mask & wanted != 0);
+        hit.map(|pattern| pattern.1).sum()
+    }
+
+    /// The table as it was after its first `count` deltas.
+    #[must_use]
+    pub fn until(&self, count: usize) -> Self {
+        let count = count.min(self.volumes.len());
+        let mut counts = BTreeMap::new();
+        for &(mask, blocks) in &self.patterns {
+            let seen = mask & ((1_u32 << count) - 1);
+            if seen != 0 {
+                *counts.entry(seen).or_insert(0) += blocks;
+            }
+        }
+        Self {
+            volumes: self.volumes[..count].to_vec(),
+            patterns: counts.into_iter().collect(),
         }
     }
 
@@ -44,7 +89,7 @@ impl IncidenceTable {
 }
 
 /// Walks over all run borders once, keeping how often each delta covers the current block.
-fn swept(deltas: &[(f64, &[(u64, u64)])]) -> BTreeMap<u32, u64> {
+fn swept(deltas: &[(f64, &[Run])]) -> BTreeMap<u32, u64> {
     let mut depth = vec![0_i64; deltas.len()];
     let (mut mask, mut at, mut counts) = (0_u32, 0_u64, BTreeMap::new());
     for border in borders(deltas) {
@@ -65,7 +110,7 @@ fn swept(deltas: &[(f64, &[(u64, u64)])]) -> BTreeMap<u32, u64> {
 
 /// Beginnings and ends of all runs in ascending order, packed as position, delta and which.
 /// The stable sort is fast because each delta's runs come in order already.
-fn borders(deltas: &[(f64, &[(u64, u64)])]) -> Vec<u64> {
+fn borders(deltas: &[(f64, &[Run])]) -> Vec<u64> {
     let pack = |position: u64, delta: usize, opens: u64| {
         position.min(MAX_POSITION) << 6 | (delta as u64) << 1 | opens
     };
@@ -117,6 +162,17 @@ mod tests {
         let runs: &[(u64, u64)] = &[(5, 5), (0, 8), (7, 1), (3, 0)];
         let table = IncidenceTable::of(&[(1.0, runs)]);
         assert_eq!(table.patterns, vec![(1, 10)]);
+    }
+
+    #[test]
+    fn the_past_of_a_table_is_the_table_of_the_past() {
+        let deltas: [(f64, &[Run]); 3] = [(1.0, &[(0, 4)]), (2.0, &[(2, 4)]), (3.0, &[(9, 2)])];
+        let table = IncidenceTable::of(&deltas);
+        assert_eq!(table.until(2), IncidenceTable::of(&deltas[..2]));
+        assert_eq!(table.until(9), table);
+        assert_eq!(table.union_blocks(0, 2), 6);
+        assert_eq!(table.union_blocks(1, 3), 6);
+        assert_eq!(table.union_blocks(0, 3), 8);
     }
 
     #[test]

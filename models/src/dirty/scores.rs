@@ -1,0 +1,43 @@
+//! How wrong the curve was on the volume's own deltas, each predicted from those before it.
+
+use super::Written;
+use super::fit::{Interval, fit};
+use super::incidence::{IncidenceTable, MAX_DELTAS};
+use super::sample::Run;
+use super::unions::{Union, unions};
+use crate::calibration::Score;
+
+/// A prediction of fewer blocks than this, that comes true as such, says nothing of the curve.
+const LEAST_BLOCKS: f64 = 5.0;
+/// Origins that are looked at, the newest.
+const MOST_ORIGINS: usize = 8;
+
+/// Rolling origin: from the first two deltas on, each later delta and each union of later deltas is
+/// predicted from those before; oldest origin first. Empty without three deltas with identities.
+#[must_use]
+pub fn own_scores(intervals: &[Interval<'_>], bound_blocks: f64, minute: Written) -> Vec<Score> {
+    let sound = |i: &Interval<'_>| i.usable() && i.identified();
+    let known: Vec<Interval<'_>> = intervals.iter().copied().filter(sound).collect();
+    let known = &known[known.len().saturating_sub(MAX_DELTAS)..];
+    let rows: Vec<(f64, &[Run])> = known.iter().map(|i| (i.written.small, i.runs)).collect();
+    let windows = unions(&IncidenceTable::of(&rows));
+    let first = known.len().saturating_sub(MOST_ORIGINS).max(2);
+    (first..known.len())
+        .flat_map(|origin| {
+            let curve = fit(&known[..origin], bound_blocks, minute);
+            let after = windows.iter().filter(move |union| union.first == origin);
+            let score = move |union: &Union| {
+                let written = &known[union.first..union.after];
+                let written = written
+                    .iter()
+                    .fold(Written::default(), |sum, i| sum.plus(i.written));
+                let said = curve.blocks(written);
+                (said.max(union.blocks) >= LEAST_BLOCKS).then(|| Score {
+                    extrapolation: curve.extrapolation(written),
+                    log_ratio: ((union.blocks + 0.5) / (said + 0.5)).ln(),
+                })
+            };
+            after.filter_map(score).collect::<Vec<Score>>()
+        })
+        .collect()
+}
