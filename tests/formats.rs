@@ -10,6 +10,7 @@ use snapmigrate_models::plan::Plan;
 use snapmigrate_models::policy::Policy;
 use snapmigrate_models::profile::Profile;
 use snapmigrate_models::report::Report;
+use snapmigrate_models::sync::SyncReport;
 
 fn text(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -63,6 +64,15 @@ fn backtest() {
 fn report() {
     let report: Report = frozen("report.json");
     assert!(!report.rounds.is_empty(), "an example with a chain");
+}
+
+#[test]
+fn sync() {
+    let sync: SyncReport = frozen("sync.json");
+    assert_eq!(
+        sync.blocks.changed, sync.blocks.read_back,
+        "a proved example"
+    );
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub struct ServeOptions {
     pub seed: u64,
     /// Whether attached volumes get loop devices (needs root).
     pub loop_devices: bool,
+    /// Whether volumes hold versions instead of bytes: 16 TiB fit in a bitmap.
+    pub traced: bool,
 }
 
 /// A simulated AWS. Clones share one world.
@@ -113,7 +115,11 @@ impl Lab {
             seed: options.seed,
             salt: clock.start().timestamp_millis(),
             settings,
-            storage: Storage::Images(store),
+            storage: if options.traced {
+                Storage::Traced
+            } else {
+                Storage::Images(store)
+            },
         };
         let world = match &options.scenario {
             Some(scenario) => World::from_scenario(scenario, ground)?,

@@ -37,6 +37,7 @@ pub mod schedule;
 pub mod service;
 pub mod status;
 pub mod step;
+pub mod sync;
 pub mod units;
 pub mod verify;
 

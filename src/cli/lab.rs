@@ -54,8 +54,12 @@ struct Serve {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Attach volumes as loop devices; needs root.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "traced")]
     loop_devices: bool,
+    /// Let volumes hold versions instead of bytes: large ones take no space, and a block's bytes are made up
+    /// from its version.
+    #[arg(long)]
+    traced: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -96,6 +100,7 @@ fn options(args: &Serve) -> Result<ServeOptions, CliError> {
         time_scale: args.time_scale,
         seed,
         loop_devices: args.loop_devices,
+        traced: args.traced,
     })
 }
 

@@ -21,6 +21,7 @@ mod runbook;
 mod runtime;
 mod schema;
 mod status;
+mod sync;
 mod ui;
 mod verify;
 mod wishes;
@@ -81,6 +82,7 @@ enum Command {
     Backtest(Box<backtest::Args>),
     Schema(schema::Args),
     Verify(Box<verify::Args>),
+    Sync(Box<sync::Args>),
     Lab(lab::Args),
 }
 
@@ -104,6 +106,7 @@ impl Command {
             Self::Backtest(args) => backtest::run(&args, ui),
             Self::Schema(args) => schema::run(&args, ui),
             Self::Verify(args) => verify::run(&args, ui),
+            Self::Sync(args) => sync::run(&args, ui),
             Self::Lab(args) => lab::run(&args, ui),
         }
     }

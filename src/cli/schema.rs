@@ -9,6 +9,7 @@ use snapmigrate_models::policy::Policy;
 use snapmigrate_models::profile::Profile;
 use snapmigrate_models::report::Report;
 use snapmigrate_models::status::Status;
+use snapmigrate_models::sync::SyncReport;
 use snapmigrate_models::verify::DeviceVerification;
 
 use super::{CliError, Exit, Ui};
@@ -16,18 +17,18 @@ use super::{CliError, Exit, Ui};
 /// Print the JSON Schema of a document.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Published: profile, policy, plan, findings, status, report, verify, backtest
+    after_help = "Published: profile, policy, plan, findings, status, report, verify, backtest, sync
 
 Examples:
   snapmigrate schema plan > plan.schema.json"
 )]
 pub struct Args {
-    /// Document: profile, policy, plan, findings, status, report, verify, backtest.
+    /// Document: profile, policy, plan, findings, status, report, verify, backtest, sync.
     name: String,
 }
 
-const PUBLISHED: &str = "profile, policy, plan, findings, status, report, verify, backtest";
-const LATER: [&str; 3] = ["scenario", "sync", "faults"];
+const PUBLISHED: &str = "profile, policy, plan, findings, status, report, verify, backtest, sync";
+const LATER: [&str; 2] = ["scenario", "faults"];
 
 pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     ui.json(&schema(&args.name)?)?;
@@ -44,6 +45,7 @@ fn schema(name: &str) -> Result<Value, CliError> {
         "report" => schema_for!(Report).to_value(),
         "verify" => schema_for!(DeviceVerification).to_value(),
         "backtest" => schema_for!(Backtest).to_value(),
+        "sync" => schema_for!(SyncReport).to_value(),
         _ => return Err(unpublished(name)),
     };
     Ok(named(schema, name))

@@ -11,7 +11,7 @@ use super::error::classify;
 use super::{Cloud, CloudError};
 
 /// Most blocks one page may cover (EBS direct APIs, MaxResults).
-const PAGE_BLOCKS: i32 = 10_000;
+pub(super) const PAGE_BLOCKS: i32 = 10_000;
 
 /// A set of block indices as ascending runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -183,7 +183,7 @@ impl Cloud {
     }
 }
 
-fn ascending(
+pub(super) fn ascending(
     operation: &'static str,
     subject: &str,
     last: &mut Option<u64>,
@@ -202,7 +202,7 @@ fn ascending(
     Ok(block)
 }
 
-fn integrity(operation: &'static str, subject: &str, message: &str) -> CloudError {
+pub(super) fn integrity(operation: &'static str, subject: &str, message: &str) -> CloudError {
     CloudError {
         class: FailureClass::Integrity,
         operation,

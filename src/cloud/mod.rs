@@ -6,6 +6,7 @@
 mod blocks;
 mod connect;
 mod convert;
+mod direct;
 mod error;
 mod identity;
 mod lab_http;
@@ -15,6 +16,7 @@ mod volumes;
 
 pub use blocks::{BlockRuns, SnapshotBlock};
 pub use connect::{Connection, Transport, connect};
+pub use direct::{BlockBody, Direct, ListedBlock, ListedPage, ListedPair, PageStart};
 pub use error::CloudError;
 pub use identity::Identity;
 pub use snapshots::CopyRequest;

@@ -3,4 +3,5 @@
 //! Knows AWS only through `cloud`. It emits values and never prints.
 
 pub mod compare;
+pub mod sync;
 pub mod verify_device;

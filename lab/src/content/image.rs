@@ -11,7 +11,8 @@ use bytes::Bytes;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
-use super::blocks::{BLOCK_BYTES, BLOCK_LEN, BLOCKS_PER_GIB, BlockSet};
+use super::blocks::{BLOCK_BYTES, BLOCKS_PER_GIB, BlockSet};
+use super::reader::block_of;
 use super::{ContentError, extents, reflink};
 
 const GIB: u64 = 1 << 30;
@@ -82,7 +83,7 @@ impl ImageStore {
 pub struct Image {
     store: Arc<ImageStore>,
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
     size_bytes: u64,
 }
 
@@ -215,20 +216,11 @@ impl Image {
     }
 
     pub(super) fn read_block(&self, block: u64) -> Result<Bytes, ContentError> {
-        let mut data = vec![0; BLOCK_LEN];
-        let mut filled = 0;
-        while filled < BLOCK_LEN {
-            let at = block * BLOCK_BYTES + filled as u64;
-            match self
-                .file
-                .read_at(&mut data[filled..], at)
-                .map_err(self.failed("reading"))?
-            {
-                0 => break,
-                read => filled += read,
-            }
-        }
-        Ok(data.into())
+        block_of(&self.file, block).map_err(self.failed("reading"))
+    }
+
+    pub(super) fn file(&self) -> Arc<File> {
+        Arc::clone(&self.file)
     }
 
     pub(super) fn write_block(&self, block: u64, data: &[u8]) -> Result<(), ContentError> {
@@ -252,7 +244,7 @@ impl Image {
         Ok(Self {
             store: Arc::clone(store),
             path,
-            file,
+            file: Arc::new(file),
             size_bytes,
         })
     }
@@ -267,7 +259,7 @@ impl Image {
         Ok(Self {
             store: Arc::clone(store),
             path,
-            file,
+            file: Arc::new(file),
             size_bytes,
         })
     }

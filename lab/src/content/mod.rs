@@ -6,6 +6,7 @@ mod extents;
 pub mod image;
 pub mod mark;
 mod pattern;
+mod reader;
 mod reflink;
 pub mod versions;
 
@@ -17,6 +18,7 @@ use bytes::Bytes;
 pub use blocks::{BLOCK_BYTES, BLOCK_LEN, BLOCKS_PER_GIB, BlockSet};
 pub use image::{Image, ImageStore};
 pub use mark::{WriteMark, format_lsn, parse_lsn};
+pub use reader::Reader;
 pub use versions::VersionMap;
 
 /// The content of one volume or snapshot.
@@ -146,11 +148,7 @@ impl Content {
     /// # Errors
     /// [`ContentError::OutOfRange`], or [`ContentError::Io`] when the image cannot be read.
     pub fn read_block(&self, block: u64) -> Result<Bytes, ContentError> {
-        self.check_range(block)?;
-        match self {
-            Self::Traced(map) => Ok(read_traced(map, block)),
-            Self::Real(image) => image.read_block(block),
-        }
+        self.reader(block)?.read()
     }
 
     /// Writes one block. Traced content takes only bytes that came from a traced block, and zeros.
@@ -220,26 +218,6 @@ impl Content {
             Err(ContentError::OutOfRange { block, blocks })
         }
     }
-}
-
-fn read_traced(map: &VersionMap, block: u64) -> Bytes {
-    let version = map.get(block);
-    if version == 0 {
-        return Bytes::from_static(&[0; BLOCK_LEN]);
-    }
-    let mark = if block == 0 {
-        map.mark().cloned()
-    } else {
-        None
-    };
-    pattern::encode(
-        block,
-        &pattern::Identity {
-            origin: map.origin().to_owned(),
-            version,
-            mark,
-        },
-    )
 }
 
 fn write_traced(map: &mut VersionMap, block: u64, data: &[u8]) -> Result<(), ContentError> {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::blocks::{BLOCKS_PER_GIB, BlockSet};
+use super::pattern::Identity;
 use super::{ContentError, WriteMark};
 
 /// Blocks per shared chunk: 1024 versions are one 4 KiB page and 512 MiB of volume, small enough that a short
@@ -96,6 +97,16 @@ impl VersionMap {
             .get(chunk)
             .and_then(Option::as_ref)
             .map_or(0, |c| c[at])
+    }
+
+    /// What the bytes of a block say; nothing where none were written.
+    pub(super) fn identity(&self, block: u64) -> Option<Identity> {
+        let version = self.get(block);
+        (version != 0).then(|| Identity {
+            origin: self.origin.as_ref().to_owned(),
+            version,
+            mark: self.mark().filter(|_| block == 0).cloned(),
+        })
     }
 
     /// Sets the version of one block; blocks beyond the end are ignored.

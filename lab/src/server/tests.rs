@@ -31,6 +31,7 @@ async fn running(name: &str, latency_ms: u64) -> Running {
         time_scale: 1.0,
         seed: 7,
         loop_devices: false,
+        traced: false,
     };
     let lab = Lab::open(&options).unwrap();
     std::fs::remove_dir_all(&options.dir).unwrap();

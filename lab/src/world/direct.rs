@@ -6,10 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::caller::Caller;
-use crate::content::{BlockSet, Content};
+use crate::content::{BlockSet, Content, Reader};
 use crate::error::ApiError;
 
 use super::{Snapshot, World, content_failed};
@@ -88,16 +86,16 @@ impl World {
         self.difference(first, second)
     }
 
-    /// The 524 288 bytes of a snapshot's block.
+    /// Looks up a snapshot's block, to be read when the world is let go.
     ///
     /// # Errors
     /// As [`World::readable_snapshot`], and `ValidationException/INVALID_BLOCK`.
-    pub fn read_snapshot_block(
+    pub fn snapshot_block(
         &self,
         caller: &Caller,
         id: &str,
         block: u64,
-    ) -> Result<Bytes, ApiError> {
+    ) -> Result<Reader, ApiError> {
         let content = content_of(self.readable_snapshot(caller, id)?)?;
         if block >= content.blocks() {
             let message = format!("Block {block} is beyond the end of the snapshot '{id}'.");
@@ -106,7 +104,7 @@ impl World {
                 message,
             ));
         }
-        content.read_block(block).map_err(content_failed)
+        content.reader(block).map_err(content_failed)
     }
 
     /// A snapshot that the caller may use through the direct APIs, whatever its state.

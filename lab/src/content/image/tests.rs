@@ -2,6 +2,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::content::BLOCK_LEN;
 use crate::content::Content;
 
 /// Where the tests keep images; set `SNAPMIGRATE_TEST_DIR` to a directory on xfs or btrfs to test shared extents too.

@@ -18,6 +18,7 @@ use crate::content::{BLOCK_LEN, BlockSet};
 use crate::error::ApiError;
 use crate::wire::reply::{JSON, respond, set_header};
 use crate::wire::token::{Purpose, Sealer, subject};
+use crate::world::content_failed;
 
 /// Lifetime of a page token.
 const PAGE_TOKEN_SECONDS: i64 = 60 * 60;
@@ -166,7 +167,7 @@ pub(super) fn get_snapshot_block(
         .get("blockToken")
         .ok_or_else(|| invalid("BlockToken is required."))?;
     let expected = (Purpose::Block, subject(&[id]));
-    let data = call.lab.with_world(|world| {
+    let reader = call.lab.with_world(|world| {
         world.readable_snapshot(call.caller, id)?;
         let opened =
             call.lab
@@ -176,8 +177,9 @@ pub(super) fn get_snapshot_block(
         if opened.map(|opened| opened.position) != Ok(block) {
             return Err(bad_token());
         }
-        world.read_snapshot_block(call.caller, id, block)
+        world.snapshot_block(call.caller, id, block)
     })?;
+    let data = reader.read().map_err(content_failed)?;
     let digest = call.lab.wire().digest(id, block, || checksum::of(&data));
     let checksum = checksum::text(&digest);
     let mut response = respond(200, "application/octet-stream", data);

@@ -52,6 +52,7 @@ pub fn bytes_lab(quota: bool) -> (Lab, Scratch) {
         time_scale: 1.0,
         seed: 7,
         loop_devices: false,
+        traced: false,
     };
     (Lab::open(&options).unwrap(), scratch)
 }

@@ -1,0 +1,109 @@
+//! How far a sync is, how fast, and what holds it back.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Rates remembered, one per report: the spread of the remaining time comes from them.
+const REMEMBERED: usize = 30;
+
+/// What holds the sync back at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The listing has not shown blocks enough.
+    Listing,
+    /// The service's quota per snapshot.
+    SnapshotQuota,
+    /// The service's quota per account.
+    AccountQuota,
+    /// The network or the service behind it.
+    Network,
+    /// The target's device, or the record beside it.
+    Device,
+    /// Computing checksums.
+    Checksum,
+}
+
+/// One report.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// Share of the volume that the listing has covered, 0 to 1.
+    pub listed: f64,
+    /// Blocks known to differ.
+    pub changed_blocks: u64,
+    /// Blocks of them that are durable.
+    pub done_blocks: u64,
+    /// Blocks received per second since the last report.
+    pub blocks_per_second: f64,
+    /// Remaining time in seconds at the slow and the fast end of the recent rates; unknown until the listing
+    /// is complete.
+    pub remaining_seconds: Option<(f64, f64)>,
+    /// What holds it back.
+    pub bound: Bound,
+}
+
+/// Rates of the recent past.
+#[derive(Debug)]
+pub struct Rates {
+    at: Instant,
+    received: u64,
+    recent: VecDeque<f64>,
+}
+
+impl Rates {
+    /// Nothing received yet.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self {
+            at: now,
+            received: 0,
+            recent: VecDeque::new(),
+        }
+    }
+
+    /// Whether a report is due.
+    #[must_use]
+    pub fn is_due(&self, now: Instant, every: Duration) -> bool {
+        now.saturating_duration_since(self.at) >= every
+    }
+
+    /// Blocks per second since the last call.
+    pub fn measure(&mut self, now: Instant, received: u64) -> f64 {
+        let seconds = now.saturating_duration_since(self.at).as_secs_f64();
+        let rate = (received - self.received) as f64 / seconds.max(0.001);
+        (self.at, self.received) = (now, received);
+        self.recent.push_back(rate);
+        if self.recent.len() > REMEMBERED {
+            self.recent.pop_front();
+        }
+        rate
+    }
+
+    /// Seconds for `left` blocks at the rates' 10th and 90th percentile, the slow one first.
+    #[must_use]
+    pub fn remaining(&self, left: u64) -> Option<(f64, f64)> {
+        let mut rates: Vec<f64> = self.recent.iter().copied().filter(|r| *r > 0.0).collect();
+        rates.sort_by(f64::total_cmp);
+        let slow = rates.get(rates.len() / 10)?;
+        let fast = rates.get(rates.len() * 9 / 10)?;
+        Some((left as f64 / slow, left as f64 / fast))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_remaining_time_spreads_with_the_rates() {
+        let start = Instant::now();
+        let mut rates = Rates::new(start);
+        assert_eq!(rates.remaining(10), None);
+        rates.measure(start + Duration::from_secs(1), 100);
+        assert_eq!(rates.remaining(1000), Some((10.0, 10.0)));
+        rates.measure(start + Duration::from_secs(2), 300);
+        let (slow, fast) = rates.remaining(1000).expect("two rates");
+        assert!(slow > fast);
+    }
+}

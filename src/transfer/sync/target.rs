@@ -1,0 +1,392 @@
+//! The device or file that is brought to a snapshot's content: opened for one writer, written in long
+//! aligned runs, read back from the medium where the system lets us.
+//!
+//! It knows blocks and bytes, not where they come from.
+
+use std::fs::{self, File};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags, SeekFrom};
+use rustix::io::Errno;
+use snapmigrate_models::units::BLOCK_BYTES;
+
+use super::SyncError;
+use super::aligned::Aligned;
+
+/// A block as a buffer length.
+pub const BLOCK: usize = 524_288;
+
+/// Most pieces of one vectored write (Linux, `IOV_MAX`).
+const PIECES_MAX: usize = 1024;
+
+/// How written blocks are read back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadBack {
+    /// Past the page cache, from the device or the file system's medium.
+    Direct,
+    /// Through the page cache: the file system offers no other way.
+    Cached,
+}
+
+/// What a block is to become.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// These bytes, in pieces.
+    Bytes(Vec<Bytes>),
+    /// Zeros.
+    Zeros,
+}
+
+/// A device or file held by this process alone.
+#[derive(Debug)]
+pub struct Target {
+    path: PathBuf,
+    file: File,
+    direct: Option<File>,
+    is_device: bool,
+    identity: String,
+    found_bytes: u64,
+}
+
+impl Target {
+    /// Opens a device or file for this process alone; a file that does not exist is made.
+    ///
+    /// # Errors
+    /// [`SyncError::InUse`] when it is mounted, part of another device or held by another sync.
+    pub fn open(path: &Path) -> Result<Self, SyncError> {
+        let kind = match fs::metadata(path) {
+            Ok(found) => Some(found.file_type()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(SyncError::io("open", path)(error)),
+        };
+        match kind {
+            Some(kind) if kind.is_block_device() => Self::device(path),
+            Some(kind) if !kind.is_file() => Err(SyncError::NotATarget {
+                path: path.to_owned(),
+            }),
+            _ => Self::regular(path),
+        }
+    }
+
+    fn device(path: &Path) -> Result<Self, SyncError> {
+        // On a block device O_EXCL is a claim: it fails while a file system, a device mapper or another
+        // claim holds it, and keeps them away while we do (open(2)).
+        let file = open(path, OFlags::RDWR | OFlags::EXCL).map_err(|error| match error.kind() {
+            io::ErrorKind::ResourceBusy => SyncError::InUse {
+                path: path.to_owned(),
+                by: mounted_at(path).unwrap_or_else(|| {
+                    "mounted, swap, part of another device, or held by another program".to_owned()
+                }),
+            },
+            _ => SyncError::io("open", path)(error),
+        })?;
+        let direct = open(path, OFlags::RDWR | OFlags::DIRECT).ok();
+        let found_bytes = rustix::fs::seek(&file, SeekFrom::End(0))
+            .map_err(|error| SyncError::io("measure", path)(error.into()))?;
+        Ok(Self {
+            identity: device_identity(path, found_bytes),
+            path: path.to_owned(),
+            file,
+            direct,
+            is_device: true,
+            found_bytes,
+        })
+    }
+
+    fn regular(path: &Path) -> Result<Self, SyncError> {
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(SyncError::io("open", path))?;
+        let in_use = |by: String| SyncError::InUse {
+            path: path.to_owned(),
+            by,
+        };
+        if let Err(error) = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            return Err(match error {
+                Errno::WOULDBLOCK => in_use("another sync holds it".to_owned()),
+                other => SyncError::io("lock", path)(other.into()),
+            });
+        }
+        if let Some(device) = loop_device_of(path) {
+            return Err(in_use(format!("it is the file behind {device}")));
+        }
+        let found = file.metadata().map_err(SyncError::io("measure", path))?;
+        Ok(Self {
+            direct: open(path, OFlags::RDONLY | OFlags::DIRECT).ok(),
+            path: path.to_owned(),
+            identity: format!("file {}:{}", found.dev(), found.ino()),
+            file,
+            is_device: false,
+            found_bytes: found.len(),
+        })
+    }
+
+    /// Device or file as it was named.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What tells it from others of the same name.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Its size when it was opened.
+    #[must_use]
+    pub const fn found_bytes(&self) -> u64 {
+        self.found_bytes
+    }
+
+    /// Whether it is a block device.
+    #[must_use]
+    pub const fn is_device(&self) -> bool {
+        self.is_device
+    }
+
+    /// How it is read back.
+    #[must_use]
+    pub const fn read_back(&self) -> ReadBack {
+        match self.direct {
+            Some(_) => ReadBack::Direct,
+            None => ReadBack::Cached,
+        }
+    }
+
+    /// Makes a file that ends early as long as the volume; zeros appear behind its old end.
+    ///
+    /// # Errors
+    /// [`SyncError::Io`].
+    pub fn grow(&self, bytes: u64) -> Result<(), SyncError> {
+        if self.is_device || self.found_bytes >= bytes {
+            return Ok(());
+        }
+        self.resize(bytes)
+    }
+
+    /// Gives a file this length.
+    ///
+    /// # Errors
+    /// [`SyncError::Io`].
+    pub fn resize(&self, bytes: u64) -> Result<(), SyncError> {
+        self.file
+            .set_len(bytes)
+            .map_err(SyncError::io("resize", &self.path))
+    }
+
+    /// Writes blocks in ascending order, neighbours in one call.
+    ///
+    /// # Errors
+    /// [`SyncError::Io`].
+    pub fn write(&self, blocks: &[(u64, Content)]) -> Result<(), SyncError> {
+        for run in blocks.chunk_by(|(one, _), (next, _)| one + 1 == *next) {
+            self.write_run(run)
+                .map_err(SyncError::io("write", &self.path))?;
+        }
+        Ok(())
+    }
+
+    fn write_run(&self, run: &[(u64, Content)]) -> io::Result<()> {
+        for part in run.chunk_by(|(_, one), (_, next)| is_zeros(one) == is_zeros(next)) {
+            let from = part[0].0 * BLOCK_BYTES;
+            if !is_zeros(&part[0].1) {
+                self.write_bytes(from, part)?;
+            } else if self.is_device {
+                for (block, _) in part {
+                    self.device_write(block * BLOCK_BYTES, &mut Aligned::zeroed(BLOCK), BLOCK)?;
+                }
+            } else {
+                let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+                let bytes = part.len() as u64 * BLOCK_BYTES;
+                match rustix::fs::fallocate(&self.file, flags, from, bytes) {
+                    Err(Errno::OPNOTSUPP) => self.write_zeros(from, part.len())?,
+                    done => done?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write_zeros(&self, from: u64, blocks: usize) -> io::Result<()> {
+        let zeros = vec![0; BLOCK];
+        for block in 0..blocks as u64 {
+            self.file.write_all_at(&zeros, from + block * BLOCK_BYTES)?;
+        }
+        Ok(())
+    }
+
+    fn write_bytes(&self, from: u64, run: &[(u64, Content)]) -> io::Result<()> {
+        let pieces = run.iter().flat_map(|(_, content)| match content {
+            Content::Bytes(pieces) => pieces.as_slice(),
+            Content::Zeros => &[],
+        });
+        if self.is_device && self.direct.is_some() {
+            let mut buffer = Aligned::zeroed(run.len() * BLOCK);
+            let mut filled = 0;
+            for piece in pieces {
+                buffer[filled..filled + piece.len()].copy_from_slice(piece);
+                filled += piece.len();
+            }
+            return self.device_write(from, &mut buffer, filled);
+        }
+        let pieces: Vec<&Bytes> = pieces.collect();
+        let mut at = from;
+        for chunk in pieces.chunks(PIECES_MAX) {
+            at += self.write_pieces(at, chunk)?;
+        }
+        Ok(())
+    }
+
+    fn device_write(&self, from: u64, buffer: &mut Aligned, bytes: usize) -> io::Result<()> {
+        let file = self.direct.as_ref().unwrap_or(&self.file);
+        file.write_all_at(&buffer[..bytes], from)
+    }
+
+    fn write_pieces(&self, from: u64, pieces: &[&Bytes]) -> io::Result<u64> {
+        let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let mut left = slices.as_mut_slice();
+        let mut at = from;
+        while !left.is_empty() {
+            match rustix::io::pwritev(&self.file, left, at) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    at += written as u64;
+                    IoSlice::advance_slices(&mut left, written);
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(at - from)
+    }
+
+    /// Reads one block as it is now; what lies behind a file's end is zeros.
+    ///
+    /// # Errors
+    /// [`SyncError::Io`].
+    pub fn read(&self, block: u64, into: &mut Aligned) -> Result<(), SyncError> {
+        let mut filled = 0;
+        let mut file = self.direct.as_ref().unwrap_or(&self.file);
+        while filled < BLOCK {
+            match file.read_at(
+                &mut into[filled..BLOCK],
+                block * BLOCK_BYTES + filled as u64,
+            ) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // A file's odd end cannot be read past the page cache.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput && !self.is_device => {
+                    file = &self.file;
+                }
+                Err(error) => return Err(SyncError::io("read", &self.path)(error)),
+            }
+        }
+        into[filled..BLOCK].fill(0);
+        Ok(())
+    }
+
+    /// Makes everything written so far durable.
+    ///
+    /// # Errors
+    /// [`SyncError::Io`].
+    pub fn sync(&self) -> Result<(), SyncError> {
+        self.file
+            .sync_data()
+            .map_err(SyncError::io("sync", &self.path))
+    }
+
+    /// The first byte at `from` or above that may not be zero, as far as the file system knows; `from` itself
+    /// on a device.
+    ///
+    /// # Errors
+    /// [`SyncError::Io`].
+    pub fn next_data(&self, from: u64) -> Result<Option<u64>, SyncError> {
+        if self.is_device {
+            return Ok(Some(from));
+        }
+        match rustix::fs::seek(&self.file, SeekFrom::Data(from)) {
+            Ok(found) => Ok(Some(found)),
+            Err(Errno::NXIO) => Ok(None),
+            Err(_) => Ok(Some(from)),
+        }
+    }
+
+    /// What changes whenever someone writes to it: sectors written since the boot, or a file's length and time.
+    #[must_use]
+    pub fn seal(&self) -> Option<String> {
+        if !self.is_device {
+            let found = self.file.metadata().ok()?;
+            let (seconds, nanoseconds) = (found.mtime(), found.mtime_nsec());
+            return Some(format!(
+                "{} bytes at {seconds}.{nanoseconds:09}",
+                found.len()
+            ));
+        }
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let counters = fs::read_to_string(sysfs(&self.path)?.join("stat")).ok()?;
+        let sectors = counters.split_whitespace().nth(6)?;
+        Some(format!("{sectors} sectors since boot {}", boot.trim()))
+    }
+}
+
+fn is_zeros(content: &Content) -> bool {
+    matches!(content, Content::Zeros)
+}
+
+fn open(path: &Path, flags: OFlags) -> io::Result<File> {
+    let opened = rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty());
+    Ok(File::from(opened?))
+}
+
+/// Where the kernel describes a block device.
+fn sysfs(path: &Path) -> Option<PathBuf> {
+    let number = fs::metadata(path).ok()?.rdev();
+    let (major, minor) = (rustix::fs::major(number), rustix::fs::minor(number));
+    Some(PathBuf::from(format!("/sys/dev/block/{major}:{minor}")))
+}
+
+/// The serial number where there is one (EBS volumes on Nitro show their volume id), else name and size.
+fn device_identity(path: &Path, bytes: u64) -> String {
+    let serial = sysfs(path).and_then(|described| {
+        ["device/serial", "serial", "wwid", "loop/backing_file"]
+            .iter()
+            .find_map(|name| fs::read_to_string(described.join(name)).ok())
+    });
+    match serial.as_deref().map(str::trim) {
+        Some(serial) if !serial.is_empty() => format!("device {serial}, {bytes} bytes"),
+        _ => format!("device {}, {bytes} bytes", path.display()),
+    }
+}
+
+fn mounted_at(path: &Path) -> Option<String> {
+    let number = fs::metadata(path).ok()?.rdev();
+    let name = format!(
+        "{}:{}",
+        rustix::fs::major(number),
+        rustix::fs::minor(number)
+    );
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let line = mounts
+        .lines()
+        .find(|line| line.split(' ').nth(2) == Some(&name))?;
+    Some(format!("it is mounted at {}", line.split(' ').nth(4)?))
+}
+
+fn loop_device_of(path: &Path) -> Option<String> {
+    let path = path.canonicalize().ok()?;
+    let devices = fs::read_dir("/sys/block").ok()?;
+    devices.filter_map(Result::ok).find_map(|device| {
+        let backing = fs::read_to_string(device.path().join("loop/backing_file")).ok()?;
+        (Path::new(backing.trim()) == path)
+            .then(|| format!("/dev/{}", device.file_name().to_string_lossy()))
+    })
+}

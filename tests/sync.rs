@@ -1,0 +1,11 @@
+//! `sync` against an oracle: random histories of writes, zeros, holes and growth, in process against the lab;
+//! then kills, altered bytes, quotas and bad input, against a served one.
+
+#[path = "sync/histories.rs"]
+mod histories;
+#[path = "sync/oracle.rs"]
+mod oracle;
+#[path = "sync/served.rs"]
+mod served;
+#[path = "sync/trouble.rs"]
+mod trouble;

@@ -1,0 +1,223 @@
+//! A served lab with a volume, the tool as a child process, and a wire between them that can be disturbed.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use serde_json::Value;
+
+use crate::oracle::{ACCOUNT, REGION, Scratch, Volume, authorization, ids};
+
+/// A served lab; ended on drop.
+pub struct Served {
+    pub scratch: Scratch,
+    pub url: String,
+    server: Child,
+}
+
+impl Served {
+    pub fn start(options: &[&str]) -> Self {
+        let scratch = Scratch::new();
+        let mut server = Command::new(env!("CARGO_BIN_EXE_snapmigrate"))
+            .args(["lab", "serve", "--listen", "127.0.0.1:0", "--dir"])
+            .arg(scratch.0.join("lab"))
+            .args(options)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the server can be started");
+        let output = BufReader::new(server.stdout.take().expect("it is piped"));
+        let mut lines = output.lines().map_while(Result::ok);
+        let url = lines.find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));
+        Self {
+            scratch,
+            url: url.expect("the server says where it listens"),
+            server,
+        }
+    }
+
+    pub fn address(&self) -> String {
+        self.url.trim_start_matches("http://").to_owned()
+    }
+
+    /// One EC2 call; the first id with this prefix in its answer.
+    pub fn ec2(&self, form: &str, prefix: &str) -> String {
+        let body = format!("{form}&Version=2016-11-15");
+        let mut stream = TcpStream::connect(self.address()).expect("the server listens");
+        write!(
+            stream,
+            "POST / HTTP/1.1\r\nhost: lab\r\nconnection: close\r\nauthorization: {}\r\n\
+             content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
+            authorization(),
+            body.len()
+        )
+        .expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let mut found = ids(&answer, prefix);
+        assert!(!found.is_empty(), "{form}: {answer}");
+        found.swap_remove(0)
+    }
+
+    /// A new volume of 1 GiB.
+    pub fn volume(&self) -> (String, Volume) {
+        let form = "Action=CreateVolume&Size=1&AvailabilityZone=us-east-1a";
+        let id = self.ec2(form, "vol-");
+        let image = self.scratch.0.join(format!("lab/volumes/{id}.img"));
+        (id, Volume::open(&image))
+    }
+
+    pub fn snapshot(&self, volume: &str) -> String {
+        let form = format!("Action=CreateSnapshot&VolumeId={volume}");
+        self.ec2(&form, "snap-")
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.scratch.0.join(name)
+    }
+
+    /// The tool against `url`, about to start.
+    pub fn command(&self, url: &str, arguments: &[&str], target: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_snapmigrate"));
+        command
+            .args(arguments)
+            .arg(target)
+            .env("AWS_ENDPOINT_URL", url)
+            .env("AWS_ACCESS_KEY_ID", ACCOUNT)
+            .env("AWS_SECRET_ACCESS_KEY", "x")
+            .env("AWS_REGION", REGION)
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the tool to its end.
+    pub fn run(&self, arguments: &[&str], target: &Path) -> Output {
+        let mut command = self.command(&self.url, arguments, target);
+        command.output().expect("the binary can be started")
+    }
+
+    /// Runs the tool, which must succeed, and reads its JSON.
+    pub fn json(&self, arguments: &[&str], target: &Path) -> Value {
+        let run = self.run(&[arguments, &["--json"]].concat(), target);
+        assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+        serde_json::from_slice(&run.stdout).expect("a document")
+    }
+
+    /// Runs the tool, which must fail with this code and say this.
+    #[track_caller]
+    pub fn refused(&self, code: i32, saying: &str, arguments: &[&str], target: &Path) {
+        let run = self.run(arguments, target);
+        let text = said(&run);
+        assert_eq!(run.status.code(), Some(code), "{text}");
+        assert!(text.contains(saying), "{text}");
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+pub fn said(run: &Output) -> String {
+    String::from_utf8_lossy(&run.stderr).into_owned()
+}
+
+/// A wire to the server that alters one byte, or is cut.
+pub struct Wire {
+    pub url: String,
+    control: Arc<Control>,
+}
+
+struct Control {
+    to: String,
+    /// Answer bytes until one is altered; below zero: none is.
+    left: AtomicI64,
+    cut: AtomicBool,
+}
+
+impl Wire {
+    pub fn to(server: &Served) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let control = Arc::new(Control {
+            to: server.address(),
+            left: AtomicI64::new(-1),
+            cut: AtomicBool::new(false),
+        });
+        let shared = Arc::clone(&control);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let control = Arc::clone(&shared);
+                std::thread::spawn(move || control.carry(stream));
+            }
+        });
+        Self { url, control }
+    }
+
+    /// Alters the byte this many answer bytes from now.
+    pub fn alter(&self, after: i64) {
+        self.control.left.store(after, Ordering::SeqCst);
+    }
+
+    /// Whether the byte has passed.
+    pub fn altered(&self) -> bool {
+        self.control.left.load(Ordering::SeqCst) < 0
+    }
+
+    pub fn cut(&self, cut: bool) {
+        self.control.cut.store(cut, Ordering::SeqCst);
+    }
+}
+
+impl Control {
+    fn carry(self: Arc<Self>, client: TcpStream) {
+        if self.cut.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(server) = TcpStream::connect(&self.to) else {
+            return;
+        };
+        let (Ok(from), Ok(to)) = (client.try_clone(), server.try_clone()) else {
+            return;
+        };
+        let forth = Arc::clone(&self);
+        std::thread::spawn(move || forth.pump(from, to, false));
+        self.pump(server, client, true);
+    }
+
+    fn pump(&self, mut from: TcpStream, mut to: TcpStream, answers: bool) {
+        let mut buffer = vec![0; 64 << 10];
+        while let Ok(read) = from.read(&mut buffer) {
+            if read == 0 || self.cut.load(Ordering::SeqCst) {
+                break;
+            }
+            if answers {
+                self.pass(&mut buffer[..read]);
+            }
+            if to.write_all(&buffer[..read]).is_err() {
+                break;
+            }
+        }
+        let _ = from.shutdown(Shutdown::Both);
+        let _ = to.shutdown(Shutdown::Both);
+    }
+
+    fn pass(&self, bytes: &mut [u8]) {
+        let length = i64::try_from(bytes.len()).expect("small");
+        let left = self.left.load(Ordering::SeqCst);
+        if left < 0 {
+            return;
+        }
+        if left < length {
+            bytes[usize::try_from(left).expect("not below zero")] ^= 1;
+        }
+        self.left.store(left - length, Ordering::SeqCst);
+    }
+}
