@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_ec2::types::{Filter, Snapshot, Tag, TagSpecification, Volume};
+use aws_sdk_ec2::types::{
+    Filter, Snapshot, Tag, TagSpecification, Volume, VolumeAttachmentState,
+};
 use aws_smithy_types::DateTime;
 use chrono::Utc;
 use snapmigrate_models::ids::VolumeId;
@@ -49,7 +51,7 @@ pub(super) fn volume_facts(volume: &Volume) -> Result<VolumeFacts, CloudError> {
         volume_type: text(volume.volume_type().map(|kind| kind.as_str())),
         iops: positive(volume.iops()),
         throughput_mib_per_second: positive(volume.throughput()),
-        state: text(volume.state().map(|state| state.as_str())),
+        state: state_of(volume),
         device: attachment
             .and_then(|held| held.device())
             .map(ToOwned::to_owned),
@@ -63,6 +65,22 @@ pub(super) fn volume_facts(volume: &Volume) -> Result<VolumeFacts, CloudError> {
         tags: tags_of(volume.tags()),
         volume: id,
     })
+}
+
+/// A volume is `in-use` from the moment AttachVolume is answered; while its attachment is still on the way, that is
+/// its state here: a host cannot use it yet (EC2 API, VolumeAttachment `state`).
+fn state_of(volume: &Volume) -> String {
+    let attachment = volume.attachments().first().and_then(|held| held.state());
+    let on_the_way = |state: &&VolumeAttachmentState| {
+        matches!(
+            state,
+            VolumeAttachmentState::Attaching | VolumeAttachmentState::Detaching
+        )
+    };
+    match attachment.filter(on_the_way) {
+        Some(state) => state.as_str().to_owned(),
+        None => text(volume.state().map(|state| state.as_str())),
+    }
 }
 
 pub(super) fn snapshot_facts(snapshot: &Snapshot) -> Result<SnapshotFacts, CloudError> {

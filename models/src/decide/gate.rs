@@ -3,7 +3,6 @@
 use super::words::{delta, instant, seconds_between, span};
 use super::{Next, View};
 use crate::evidence::Evidence;
-use crate::plan::RoundKind;
 use crate::progress::GatePassage;
 use crate::report::RunOutcome;
 use crate::step::Action;
@@ -182,25 +181,29 @@ fn aborted(reason: String) -> Next {
     }
 }
 
-/// One more round, when the forecast says that it lowers the downtime enough and the window allows.
+/// One more round, when the forecast says that it lowers the downtime enough and the window allows. What it
+/// takes is asked of the forecast: the next delta is smaller than the last one, and so is its way.
 fn another_round(view: View<'_>, opens: Timestamp, closes: Timestamp) -> Option<Next> {
     let index = view.progress.next_index();
-    let duration = round_seconds(view)?;
-    let start = view.now.max(opens - delta(duration * ROUND_MARGIN));
-    let fence = opens.max(start + delta(duration));
-    if index >= view.plan.bounds.max_rounds || fence >= closes {
+    if index >= view.plan.bounds.max_rounds {
         return None;
     }
     let plan = view.plan;
     let evidence = view
         .progress
         .evidence(&plan.source.region, &plan.target.region);
-    let before = downtime(view, &(view.forecast)(&evidence, view.now.max(opens)));
+    let duration = (view.outlook.round_seconds)(&evidence, view.now.max(opens));
+    let start = view.now.max(opens - delta(duration * ROUND_MARGIN));
+    let fence = opens.max(start + delta(duration));
+    if fence >= closes {
+        return None;
+    }
+    let before = downtime(view, &(view.outlook.cutover)(&evidence, view.now.max(opens)));
     let with = Evidence {
         last_round_at: Some(start),
         ..evidence
     };
-    let after = downtime(view, &(view.forecast)(&with, fence));
+    let after = downtime(view, &(view.outlook.cutover)(&with, fence));
     if after > before * WORTHWHILE {
         return None;
     }
@@ -214,18 +217,4 @@ fn another_round(view: View<'_>, opens: Timestamp, closes: Timestamp) -> Option<
         return Some(Next::WaitUntil { at: start, reason });
     }
     Some(view.take_round(index, reason))
-}
-
-/// What a round takes: as the last incremental one, else as planned. None without any of both.
-fn round_seconds(view: View<'_>) -> Option<f64> {
-    let rounds = view.progress.rounds.iter().skip(1);
-    let mut measured =
-        rounds.filter_map(|(_, r)| Some(r.snapshot_seconds()? + r.transfer_seconds()?));
-    let planned = view
-        .plan
-        .rounds
-        .iter()
-        .filter(|r| r.kind != RoundKind::Base);
-    let mut planned = planned.map(|r| r.snapshot_seconds.p90 + r.transfer_seconds.p90);
-    measured.next_back().or_else(|| planned.next())
 }

@@ -11,7 +11,7 @@ mod retry;
 mod words;
 
 use crate::evidence::Evidence;
-use crate::forecast::glance;
+use crate::forecast::{glance, next_round};
 use crate::plan::{Forecast, Plan};
 use crate::policy::TransferPath;
 use crate::progress::Progress;
@@ -60,6 +60,18 @@ pub enum Next {
 /// A forecast of the cutover with this evidence, fenced at this instant.
 pub type Forecaster<'a> = dyn Fn(&Evidence, Timestamp) -> Forecast + 'a;
 
+/// Seconds one more round is expected to take with this evidence, when it starts at this instant.
+pub type RoundForecaster<'a> = dyn Fn(&Evidence, Timestamp) -> f64 + 'a;
+
+/// What is expected of the future.
+#[derive(Clone, Copy)]
+pub struct Outlook<'a> {
+    /// Of the cutover.
+    pub cutover: &'a Forecaster<'a>,
+    /// Of one more round.
+    pub round_seconds: &'a RoundForecaster<'a>,
+}
+
 /// Everything a decision may look at.
 #[derive(Clone, Copy)]
 struct View<'a> {
@@ -67,7 +79,7 @@ struct View<'a> {
     progress: &'a Progress,
     goal: Goal,
     now: Timestamp,
-    forecast: &'a Forecaster<'a>,
+    outlook: Outlook<'a>,
 }
 
 /// Whether a plan can be carried out to the goal at all.
@@ -108,18 +120,26 @@ pub fn admissible(plan: &Plan, goal: Goal) -> Result<(), String> {
 /// The next thing to do. Pure: the forecasts it weighs are simulated with the plan's seed.
 #[must_use]
 pub fn decide(plan: &Plan, progress: &Progress, goal: Goal, now: Timestamp) -> Next {
-    let forecast = |evidence: &Evidence, at: Timestamp| glance(plan, evidence, at, plan.seed);
-    decide_with(plan, progress, goal, now, &forecast)
+    let cutover = |evidence: &Evidence, at: Timestamp| glance(plan, evidence, at, plan.seed);
+    let round_seconds = |evidence: &Evidence, at: Timestamp| {
+        let [_, snapshot, transfer] = next_round(plan, evidence, at, plan.seed);
+        snapshot.p50 + transfer.p50
+    };
+    let outlook = Outlook {
+        cutover: &cutover,
+        round_seconds: &round_seconds,
+    };
+    decide_with(plan, progress, goal, now, outlook)
 }
 
-/// The next thing to do, with the forecast left to `forecast`: the seam tests use.
+/// The next thing to do, with the future left to `outlook`: the seam tests use.
 #[must_use]
 pub fn decide_with(
     plan: &Plan,
     progress: &Progress,
     goal: Goal,
     now: Timestamp,
-    forecast: &Forecaster<'_>,
+    outlook: Outlook<'_>,
 ) -> Next {
     let goal = Goal {
         cutover: goal.cutover || progress.orders.cutover,
@@ -129,7 +149,7 @@ pub fn decide_with(
         progress,
         goal,
         now,
-        forecast,
+        outlook,
     };
     if let Some(closed) = &progress.closed {
         return Next::Stop {

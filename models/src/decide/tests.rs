@@ -1,6 +1,6 @@
 //! A table: what happened, and what comes next.
 
-use super::{Goal, Next, decide_with};
+use super::{Goal, Next, Outlook, decide_with};
 use crate::evidence::Evidence;
 use crate::plan::{Forecast, Plan};
 use crate::story::{Story, after, forecast, plan};
@@ -26,13 +26,27 @@ fn aging(evidence: &Evidence, at: Timestamp) -> Forecast {
     forecast(600.0 + age / 10.0)
 }
 
+/// As long as the last one.
+fn as_before(evidence: &Evidence, _: Timestamp) -> f64 {
+    let last = evidence.rounds.last();
+    last.and_then(|round| Some(round.snapshot_seconds? + round.transfer_seconds?))
+        .unwrap_or(900.0)
+}
+
+fn outlook<'a>(cutover: &'a super::Forecaster<'a>) -> Outlook<'a> {
+    Outlook {
+        cutover,
+        round_seconds: &as_before,
+    }
+}
+
 fn next(plan: &Plan, story: &Story, how: &super::Forecaster<'_>) -> Next {
     decide_with(
         plan,
         &story.progress,
         Goal { cutover: true },
         story.now,
-        how,
+        outlook(how),
     )
 }
 
@@ -256,7 +270,7 @@ fn without_a_cutover_the_chain_ends_in_the_target() {
         &story.progress,
         Goal { cutover: false },
         story.now,
-        &flat,
+        outlook(&flat),
     );
     assert_eq!(short(&next, story.now), "stop copied");
 }
