@@ -9,6 +9,7 @@ mod probe;
 pub use probe::ProbePolicy;
 
 use chrono::{DateTime, TimeDelta};
+use snapmigrate_models::evidence::VolumePeriods;
 use snapmigrate_models::format::Document;
 use snapmigrate_models::ids::{InstanceId, VolumeId};
 use snapmigrate_models::inventory::Inventory;
@@ -24,6 +25,8 @@ use crate::cloud::{Cloud, CloudError};
 const FINE_PERIOD_SECONDS: u32 = 60;
 /// How far back the fine period reaches.
 const FINE_HISTORY: TimeDelta = TimeDelta::hours(72);
+/// A round that took longer is told in coarse periods: the journal keeps every one of them.
+const FINE_SPAN: TimeDelta = TimeDelta::hours(12);
 /// Metric period before that, enough for the rhythm of day and week.
 const COARSE_PERIOD_SECONDS: u32 = 300;
 
@@ -154,20 +157,35 @@ pub async fn inventory(
     inventory::read(cloud, clock, subject).await
 }
 
-/// Written bytes and operations of the last `recent`, in one-minute periods: what a gate reads.
+/// Written bytes and operations of every volume in `[from, to)`, in whole periods: of one minute, of five
+/// where the time is long. What rounds and gates read; the last minutes may not be published yet. A
+/// volume whose metrics are refused for good is left out.
 ///
 /// # Errors
-/// [`CloudError`].
-pub async fn recent_writes(
+/// [`CloudError`] of any other class.
+pub async fn writes_between(
     cloud: &Cloud,
-    volume: &VolumeId,
-    now: Timestamp,
-    recent: TimeDelta,
-) -> Result<Vec<WritePeriod>, CloudError> {
-    let until = aligned(now, FINE_PERIOD_SECONDS);
-    cloud
-        .write_metrics(volume, until - recent, until, FINE_PERIOD_SECONDS)
-        .await
+    volumes: &[VolumeId],
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<VolumePeriods>, CloudError> {
+    let period_seconds = if to - from > FINE_SPAN {
+        COARSE_PERIOD_SECONDS
+    } else {
+        FINE_PERIOD_SECONDS
+    };
+    let (from, to) = (aligned(from, period_seconds), aligned(to, period_seconds));
+    let mut told = Vec::new();
+    for volume in volumes.iter().filter(|_| from < to) {
+        let volume = volume.clone();
+        match cloud.write_metrics(&volume, from, to, period_seconds).await {
+            Ok(periods) if periods.is_empty() => {}
+            Ok(periods) => told.push(VolumePeriods { volume, periods }),
+            Err(error) if error.class == FailureClass::Permanent => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(told)
 }
 
 async fn write_history(

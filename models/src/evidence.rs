@@ -1,10 +1,14 @@
 //! What an execution has measured so far: the input that turns a plan's forecast into one at the gate.
 
+mod gathered;
+
+pub use gathered::FLUSH_COUNTS_SECONDS;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::VolumeId;
-use crate::observation::ObservedDuration;
+use crate::observation::{ObservedDuration, WritePeriod};
 use crate::step::VolumeDelta;
 use crate::units::Timestamp;
 
@@ -17,6 +21,10 @@ pub struct Evidence {
     pub fresh_write_bytes_per_second: Option<f64>,
     /// Write operations per second of the group in the last minutes.
     pub fresh_write_ops_per_second: Option<f64>,
+    /// Everything that was read of the volumes' writing since the base, oldest first: up to the last
+    /// minutes, as late as the metrics are. Sums of one minute, of five where a round took long.
+    #[serde(default)]
+    pub recent_writes: Vec<VolumePeriods>,
     /// Point in time the last completed round holds; absent: that of the last of `rounds`.
     pub last_round_at: Option<Timestamp>,
     /// Durations of single steps. When snapshots or copies are among them, they count instead of
@@ -37,21 +45,19 @@ pub struct MeasuredRound {
     pub snapshot_seconds: Option<f64>,
     /// From there until the data was in the target.
     pub transfer_seconds: Option<f64>,
-    /// Written since the previous round per volume, when it was read.
+    /// The periods that overlap the time since the previous round, per volume, as far as they were read.
     #[serde(default)]
-    pub writes: Vec<VolumeWrites>,
+    pub writes: Vec<VolumePeriods>,
     /// A CHECKPOINT came right before it: the database held nothing dirty in memory.
     #[serde(default)]
     pub flushed: bool,
 }
 
-/// Written by one volume between two rounds.
+/// What the metrics showed of one volume's writing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct VolumeWrites {
+pub struct VolumePeriods {
     /// Volume.
     pub volume: VolumeId,
-    /// Bytes.
-    pub write_bytes: f64,
-    /// Operations.
-    pub write_ops: f64,
+    /// Its periods, oldest first; one without a data point is absent: unknown, not zero.
+    pub periods: Vec<WritePeriod>,
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::calibration::History;
 use crate::dirty::{self, DirtyCurve, Interval};
 use crate::draws::Draw;
-pub use crate::evidence::{Evidence, MeasuredRound, VolumeWrites};
+pub use crate::evidence::{Evidence, MeasuredRound, VolumePeriods};
 use crate::ids::VolumeId;
 use crate::inventory::Inventory;
 use crate::load::{LoadModel, LoadPaths};

@@ -9,6 +9,7 @@
 //! and seeds are arguments.
 
 pub mod backtest;
+pub mod blocks;
 pub mod calibration;
 pub mod campaign;
 pub mod chain;

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::blocks::BlockSet;
 use crate::ids::{Region, SnapshotId, VolumeId, Zone};
 use crate::units::Timestamp;
 
@@ -35,6 +36,14 @@ pub struct WritePeriod {
     pub write_ops: f64,
 }
 
+impl WritePeriod {
+    /// End of the period; exclusive.
+    #[must_use]
+    pub fn until(&self) -> Timestamp {
+        self.start + chrono::TimeDelta::seconds(self.period_seconds.into())
+    }
+}
+
 /// The distinct 512 KiB blocks that changed between two snapshots of one volume.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ObservedDelta {
@@ -48,8 +57,8 @@ pub struct ObservedDelta {
     pub to: Timestamp,
     /// Number of changed blocks.
     pub changed_blocks: u64,
-    /// Their identities as runs `[first, length]`, ascending; empty when only the count is known.
-    pub runs: Vec<(u64, u64)>,
+    /// Their identities; empty when only the count is known.
+    pub runs: BlockSet,
 }
 
 impl ObservedDelta {

@@ -8,6 +8,8 @@ mod action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::blocks::BlockSet;
+use crate::evidence::VolumePeriods;
 use crate::ids::{SnapshotId, VolumeId};
 use crate::plan::{Forecast, RoundKind};
 use crate::report::Verification;
@@ -137,6 +139,9 @@ pub enum StepResult {
     Deltas {
         /// One per volume, in order of volume ids.
         deltas: Vec<VolumeDelta>,
+        /// What was written since then, as far as the metrics tell already.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        writes: Vec<VolumePeriods>,
     },
     /// State at the gate.
     Gate {
@@ -146,6 +151,9 @@ pub enum StepResult {
         write_ops_per_second: f64,
         /// Seconds the fresh rate covers.
         rate_seconds: f64,
+        /// The writes of the last hours that were not read before, as late as the metrics are.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        recent_writes: Vec<VolumePeriods>,
         /// What would make a cutover unsafe now; empty when nothing does.
         refusals: Vec<String>,
         /// Forecast with the fresh rate and the rounds so far.
@@ -252,8 +260,8 @@ pub struct VolumeDelta {
     pub volume: VolumeId,
     /// Changed 512 KiB blocks; for the base all written blocks.
     pub changed_blocks: u64,
-    /// Identities as runs `[first, length]`, ascending; empty for the base.
-    pub runs: Vec<(u64, u64)>,
+    /// Their identities; empty for the base.
+    pub runs: BlockSet,
 }
 
 /// A source volume and the volume restored from it.

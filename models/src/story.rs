@@ -9,6 +9,7 @@
 
 use chrono::{DateTime, TimeDelta};
 
+use crate::blocks::BlockSet;
 use crate::forecast::FittedModel;
 use crate::plan::{
     Bounds, Forecast, Place, Plan, PlannedRound, PlannedVolume, RoundKind, Verdict, Window,
@@ -314,13 +315,15 @@ impl Story {
                 deltas: vec![VolumeDelta {
                     volume: volume(),
                     changed_blocks: 10,
-                    runs: vec![(0, 10)],
+                    runs: BlockSet::of(vec![(0, 10)]),
                 }],
+                writes: Vec::new(),
             },
             Action::Gate { .. } => StepResult::Gate {
                 write_bytes_per_second: 1e6,
                 write_ops_per_second: 100.0,
                 rate_seconds: 600.0,
+                recent_writes: Vec::new(),
                 refusals: Vec::new(),
                 forecast: forecast(self.gate_seconds),
             },

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_ec2::types::{
-    Filter, Snapshot, Tag, TagSpecification, Volume, VolumeAttachmentState,
-};
+use aws_sdk_ec2::types::{Filter, Snapshot, Tag, TagSpecification, Volume, VolumeAttachmentState};
 use aws_smithy_types::DateTime;
 use chrono::Utc;
 use snapmigrate_models::ids::VolumeId;

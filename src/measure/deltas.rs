@@ -3,6 +3,7 @@
 //! k snapshots of a volume give k - 1 deltas by listing changed blocks, and k durations
 //! (CompletionTime - StartTime). Nothing is created.
 
+use snapmigrate_models::blocks::BlockSet;
 use snapmigrate_models::ids::VolumeId;
 use snapmigrate_models::inventory::{Inventory, SnapshotFacts};
 use snapmigrate_models::observation::{ObservedDelta, ObservedDuration, ServiceStep};
@@ -53,7 +54,7 @@ pub(super) async fn measure(
         match delta(cloud, older, newer).await {
             Ok(delta) => {
                 let moved = Some(Blocks(delta.changed_blocks).bytes());
-                measured.durations.extend(duration(cloud, newer, moved));
+                measured.durations.extend(duration(inventory, newer, moved));
                 measured.deltas.push(delta);
             }
             Err(MeasureError::Cloud(error)) if is_about_the_pair(&error) => {
@@ -69,7 +70,7 @@ pub(super) async fn measure(
     if let (Some(first), true) = (chain.first(), chain.len() == usable.len()) {
         measured
             .durations
-            .extend(duration(cloud, first, first.full_bytes));
+            .extend(duration(inventory, first, first.full_bytes));
     }
     Ok(measured)
 }
@@ -102,25 +103,29 @@ async fn delta(
         from: older.started_at,
         to: newer.started_at,
         changed_blocks: changed.blocks,
-        runs: changed.runs,
+        runs: BlockSet::of(changed.runs),
     })
 }
 
 fn duration(
-    cloud: &Cloud,
+    inventory: &Inventory,
     snapshot: &SnapshotFacts,
     moved_bytes: Option<u64>,
 ) -> Option<ObservedDuration> {
     let ended_at = snapshot.completed_at?;
     let seconds = (ended_at - snapshot.started_at).as_seconds_f64();
+    let volume = inventory
+        .volumes
+        .iter()
+        .find(|facts| facts.volume == snapshot.volume);
     (seconds > 0.0).then(|| ObservedDuration {
         step: ServiceStep::Snapshot,
         moved_bytes,
         seconds,
         ended_at,
-        region: cloud.region().clone(),
-        volume_type: None,
-        zone: None,
+        region: inventory.region.clone(),
+        volume_type: volume.map(|facts| facts.volume_type.clone()),
+        zone: volume.map(|facts| facts.zone.clone()),
         from_region: None,
     })
 }

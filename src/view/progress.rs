@@ -47,7 +47,7 @@ const fn spoken(verb: Verb) -> &'static str {
 /// What is worth a number in the announcement of a step's end.
 fn outcome(result: &StepResult) -> String {
     match result {
-        StepResult::Deltas { deltas } => {
+        StepResult::Deltas { deltas, .. } => {
             let blocks: u64 = deltas.iter().map(|delta| delta.changed_blocks).sum();
             format!(", {}", whole_bytes(blocks * BLOCK_BYTES))
         }

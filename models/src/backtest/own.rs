@@ -168,7 +168,7 @@ fn identified(delta: &ObservedDelta) -> bool {
 /// The identities of a delta; blocks beyond 2 PiB are no volume's.
 pub fn blocks(delta: &ObservedDelta) -> RoaringBitmap {
     let mut set = RoaringBitmap::new();
-    for &(first, length) in &delta.runs {
+    for &(first, length) in delta.runs.iter() {
         let last = first.saturating_add(length).min(u64::from(u32::MAX));
         if let (Ok(first), Ok(last)) = (u32::try_from(first), u32::try_from(last)) {
             set.insert_range(first..last);

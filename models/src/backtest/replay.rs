@@ -5,6 +5,7 @@ use roaring::RoaringBitmap;
 
 use super::origin::{Bench, Origin};
 use super::{Prediction, Protocol, Trace};
+use crate::blocks::BlockSet;
 use crate::ids::{SnapshotId, VolumeId};
 use crate::inventory::{Inventory, VolumeFacts};
 use crate::observation::{ObservedDelta, VolumeObservations};
@@ -105,7 +106,7 @@ impl<'a> Replay<'a> {
             from: at_epoch_seconds(self.epoch(from)),
             to: at_epoch_seconds(self.epoch(to)),
             changed_blocks: blocks.len(),
-            runs: runs(&blocks),
+            runs: BlockSet::of(runs(&blocks)),
         }
     }
 }

@@ -3,8 +3,9 @@
 use super::retry::Retry;
 use super::words::{instant, seconds_between, size, span};
 use super::{Next, View, admissible, gate};
+use crate::evidence::FLUSH_COUNTS_SECONDS;
 use crate::plan::{PlannedRound, RoundKind};
-use crate::progress::{FLUSH_COUNTS_SECONDS, RoundProgress};
+use crate::progress::RoundProgress;
 use crate::report::RunOutcome;
 use crate::step::{Action, FailureClass};
 

@@ -189,16 +189,17 @@ fn another_round(view: View<'_>, opens: Timestamp, closes: Timestamp) -> Option<
         return None;
     }
     let plan = view.plan;
-    let evidence = view
-        .progress
-        .evidence(&plan.source.region, &plan.target.region);
+    let evidence = Evidence::of(plan, view.progress);
     let duration = (view.outlook.round_seconds)(&evidence, view.now.max(opens));
     let start = view.now.max(opens - delta(duration * ROUND_MARGIN));
     let fence = opens.max(start + delta(duration));
     if fence >= closes {
         return None;
     }
-    let before = downtime(view, &(view.outlook.cutover)(&evidence, view.now.max(opens)));
+    let before = downtime(
+        view,
+        &(view.outlook.cutover)(&evidence, view.now.max(opens)),
+    );
     let with = Evidence {
         last_round_at: Some(start),
         ..evidence

@@ -207,16 +207,13 @@ fn written_between(
     round: &MeasuredRound,
     before: Timestamp,
 ) -> Written {
+    let (from, to) = (epoch_seconds(before), epoch_seconds(round.at));
     let told = round.writes.iter().find(|writes| &writes.volume == id);
-    let told =
-        told.filter(|w| w.write_bytes.is_finite() && w.write_bytes > 0.0 && w.write_ops > 0.0);
-    told.map_or_else(
-        || {
-            let (from, to) = (epoch_seconds(before), epoch_seconds(round.at));
-            LoadPaths::of(load, from).expected(from, to)
-        },
-        |writes| load.written(writes.write_bytes, writes.write_ops),
-    )
+    told.filter(|writes| !writes.periods.is_empty())
+        .map_or_else(
+            || LoadPaths::of(load, from).expected(from, to),
+            |writes| load.observed(&writes.periods, from, to),
+        )
 }
 
 /// Scales the loads to the watched minutes; says so.

@@ -4,6 +4,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
+use crate::blocks::BlockSet;
 use crate::fixtures::{now, policy, profile};
 use crate::observation::{ObservedDuration, ServiceStep};
 use crate::plan::{Forecast, Plan};
@@ -48,7 +49,7 @@ impl World {
         VolumeDelta {
             volume: "vol-0001".parse().unwrap(),
             changed_blocks: runs.len() as u64,
-            runs,
+            runs: BlockSet::of(runs),
         }
     }
 
@@ -69,7 +70,7 @@ impl World {
         let base = VolumeDelta {
             volume: "vol-0001".parse().unwrap(),
             changed_blocks: 4_718_592,
-            runs: Vec::new(),
+            runs: BlockSet::default(),
         };
         evidence
             .rounds
@@ -208,7 +209,8 @@ fn garbage_evidence_is_survived() {
     evidence.rounds.reverse();
     evidence.rounds[0].snapshot_seconds = Some(f64::NAN);
     evidence.rounds[1].transfer_seconds = Some(-5.0);
-    evidence.rounds[1].deltas[0].runs = vec![(u64::MAX - 1, 7), (3, 0), (9, 2), (2, 9)];
+    evidence.rounds[1].deltas[0].runs =
+        BlockSet::of(vec![(u64::MAX - 1, 7), (3, 0), (9, 2), (2, 9)]);
     evidence.rounds[2].deltas.clear();
     evidence.fresh_write_bytes_per_second = Some(f64::INFINITY);
     evidence.fresh_write_ops_per_second = Some(f64::NAN);
@@ -261,7 +263,7 @@ fn deltas_out_of_order_are_put_in_order_and_nonsense_left_out() {
         from: now() - span(from),
         to: now() - span(to),
         changed_blocks: blocks,
-        runs: vec![(0, blocks)],
+        runs: BlockSet::of(vec![(0, blocks)]),
     };
     profile.volumes[0].deltas = vec![
         delta(3600.0, 1800.0, 500),

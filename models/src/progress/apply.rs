@@ -163,7 +163,10 @@ impl Progress {
             (Action::AwaitSnapshots { .. }, StepResult::Completed { snapshots }) => {
                 round.completed.clone_from(snapshots);
             }
-            (_, StepResult::Deltas { deltas }) => round.deltas = Some(deltas.clone()),
+            (_, StepResult::Deltas { deltas, writes }) => {
+                round.deltas = Some(deltas.clone());
+                round.writes.clone_from(writes);
+            }
             (Action::Share { .. }, _) => round.shared_at = Some(at),
             (Action::Copy { .. }, StepResult::Started { snapshots }) => {
                 if !round.copies.is_empty() {
@@ -205,6 +208,7 @@ impl Progress {
         let StepResult::Gate {
             write_bytes_per_second,
             write_ops_per_second,
+            recent_writes,
             refusals,
             forecast,
             ..
@@ -218,6 +222,7 @@ impl Progress {
             rounds: self.next_index(),
             write_bytes_per_second: *write_bytes_per_second,
             write_ops_per_second: *write_ops_per_second,
+            recent_writes: recent_writes.clone(),
             refusals: refusals.clone(),
             forecast: forecast.clone(),
         });

@@ -5,14 +5,12 @@
 //! what should come next is decided in [`crate::decide`].
 
 mod apply;
-mod evidence;
 mod queries;
 mod rules;
 
-pub use evidence::FLUSH_COUNTS_SECONDS;
-
 use std::collections::BTreeMap;
 
+use crate::evidence::VolumePeriods;
 use crate::plan::Forecast;
 use crate::report::{RunOutcome, Verification};
 use crate::step::{
@@ -132,6 +130,8 @@ pub struct RoundProgress {
     pub completed: Vec<CompletedSnapshot>,
     /// Changed blocks since the previous round.
     pub deltas: Option<Vec<VolumeDelta>>,
+    /// What was written since then, as far as the metrics told when the changed blocks were counted.
+    pub writes: Vec<VolumePeriods>,
     /// When the target account could read the set.
     pub shared_at: Option<Timestamp>,
     /// Copies in the target.
@@ -159,6 +159,8 @@ pub struct GatePassage {
     pub write_bytes_per_second: f64,
     /// Fresh operations per second of the group.
     pub write_ops_per_second: f64,
+    /// Writes of the last hours that no round and no earlier gate had read.
+    pub recent_writes: Vec<VolumePeriods>,
     /// What would make a cutover unsafe.
     pub refusals: Vec<String>,
     /// Forecast at that moment.

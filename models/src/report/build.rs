@@ -6,6 +6,7 @@ use chrono::SecondsFormat;
 
 use super::{Actual, Predicted, Proof, Report, ReportedRound, ReportedSnapshot, RunOutcome};
 use crate::cost::Spending;
+use crate::evidence::Evidence;
 use crate::format::Document;
 use crate::plan::{Forecast, Plan, RoundKind};
 use crate::progress::{Progress, RoundProgress};
@@ -118,7 +119,7 @@ fn times(named: &[(&str, Option<Timestamp>)]) -> BTreeMap<String, String> {
 #[expect(clippy::cast_precision_loss, reason = "bytes below 2^53")]
 fn cost(plan: &Plan, progress: &Progress) -> Option<f64> {
     let base = progress.round(0)?.delta_bytes()?;
-    let evidence = progress.evidence(&plan.source.region, &plan.target.region);
+    let evidence = Evidence::of(plan, progress);
     let mut spent = Spending::so_far(plan, &plan.model, &evidence);
     spent.base_bytes = base as f64;
     spent.listed_blocks = Blocks::covering(base).0 as f64;

@@ -3,6 +3,7 @@
 mod laws;
 
 use super::*;
+use crate::blocks::BlockSet;
 use crate::check::{Severity, check};
 use crate::fixtures::{now, policy, profile};
 use crate::observation::{ObservedDelta, WritePeriod};
@@ -28,7 +29,7 @@ fn with_deltas(mut profile: Profile, count: u32) -> Profile {
                 from,
                 to: from + span(1800.0),
                 changed_blocks: 700,
-                runs: vec![(0, 600), (10_000 + 100 * u64::from(k), 100)],
+                runs: BlockSet::of(vec![(0, 600), (10_000 + 100 * u64::from(k), 100)]),
             });
         }
     }

@@ -71,7 +71,7 @@ impl Context<'_> {
                 volume: snapshot.volume.clone(),
                 source: snapshot.snapshot.clone(),
                 target: self.final_snapshot(&snapshot.volume)?,
-                delta_runs: delta.map_or_else(Vec::new, |delta| delta.runs.clone()),
+                delta_runs: delta.map_or_else(Vec::new, |delta| delta.runs.to_vec()),
             };
             comparison
                 .add(&self.sides.source, &self.sides.target, &pair)

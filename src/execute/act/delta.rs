@@ -1,5 +1,7 @@
 //! Counting what changed between two rounds.
 
+use snapmigrate_models::blocks::BlockSet;
+use snapmigrate_models::evidence::VolumePeriods;
 use snapmigrate_models::ids::{SnapshotId, VolumeId};
 use snapmigrate_models::progress::RoundProgress;
 use snapmigrate_models::step::{CompletedSnapshot, StepResult, VolumeDelta};
@@ -7,6 +9,7 @@ use snapmigrate_models::units::Blocks;
 
 use super::Context;
 use crate::execute::failure::Failure;
+use crate::measure::writes_between;
 
 impl Context<'_> {
     pub(super) async fn measure_delta(&self, round: u32) -> Result<StepResult, Failure> {
@@ -21,7 +24,26 @@ impl Context<'_> {
                 None => self.written(snapshot).await?,
             });
         }
-        Ok(StepResult::Deltas { deltas })
+        let writes = self.writes_since(previous, round).await?;
+        Ok(StepResult::Deltas { deltas, writes })
+    }
+
+    /// What was written in the time the delta covers. Behind the fence nobody asks any more.
+    async fn writes_since(
+        &self,
+        previous: Option<&RoundProgress>,
+        round: u32,
+    ) -> Result<Vec<VolumePeriods>, Failure> {
+        let round = self.round(round)?;
+        let from = previous.and_then(RoundProgress::point_in_time);
+        let Some((from, to)) = from.zip(round.point_in_time()) else {
+            return Ok(Vec::new());
+        };
+        if round.is_final {
+            return Ok(Vec::new());
+        }
+        let volumes = self.volumes();
+        Ok(writes_between(&self.sides.source, &volumes, from, to).await?)
     }
 
     async fn changed(
@@ -38,7 +60,7 @@ impl Context<'_> {
         Ok(VolumeDelta {
             volume,
             changed_blocks: found.blocks,
-            runs: found.runs,
+            runs: BlockSet::of(found.runs),
         })
     }
 
@@ -57,7 +79,7 @@ impl Context<'_> {
         Ok(VolumeDelta {
             volume: base.volume.clone(),
             changed_blocks,
-            runs: Vec::new(),
+            runs: BlockSet::default(),
         })
     }
 }

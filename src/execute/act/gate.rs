@@ -1,23 +1,29 @@
-//! At the gate: the fresh write rate, the state of hosts and lineage, the forecast with both.
+//! At the gate: the fresh writes, the state of hosts and lineage, the forecast with both.
 
 use chrono::TimeDelta;
+use snapmigrate_models::evidence::{Evidence, VolumePeriods};
 use snapmigrate_models::forecast::at_gate;
+use snapmigrate_models::observation::WritePeriod;
 use snapmigrate_models::step::StepResult;
+use snapmigrate_models::units::Timestamp;
 
 use super::Context;
 use super::preflight::refusals;
 use crate::execute::failure::{Failure, is_not_found};
+use crate::measure::writes_between;
 use crate::quiesce::protocol::{Checkpoint, DatabaseState, FenceState, Inspect, Status};
 
-/// The rate is read over so many minutes.
-const RATE_MINUTES: i64 = 10;
+/// The rate is the mean over so many minutes, the newest there are.
+const RATE: TimeDelta = TimeDelta::minutes(10);
 
-/// The last minutes are not in CloudWatch yet (CloudWatch, metric delay).
-const DELAY_MINUTES: i64 = 2;
+/// A rate older than this says nothing about now (CloudWatch is one to five minutes late).
+const FRESH: TimeDelta = TimeDelta::minutes(15);
 
-const PERIOD_SECONDS: u32 = 60;
+/// The gate reads this much of the past at most; what was read before is in the journal.
+const RECENT: TimeDelta = TimeDelta::hours(3);
 
 /// Fresh rate of the group.
+#[derive(Default)]
 struct Rate {
     bytes_per_second: f64,
     ops_per_second: f64,
@@ -26,48 +32,38 @@ struct Rate {
 
 impl Context<'_> {
     pub(super) async fn gate(&self) -> Result<StepResult, Failure> {
-        let rate = self.fresh_rate().await?;
+        let (plan, now) = (self.plan, self.clock.now());
+        let known = Evidence::of(plan, self.progress);
+        let recent_writes = self.unread_writes(&known, now).await?;
+        let mut evidence = known.with_writes(self.progress, &recent_writes);
+        let rate = fresh_rate(&evidence.recent_writes, now);
         let mut refusals = self.lineage().await?;
         refusals.extend(self.hosts().await?);
-        let plan = self.plan;
-        let mut evidence = self
-            .progress
-            .evidence(&plan.source.region, &plan.target.region);
-        let known = rate.seconds > 0.0;
-        evidence.fresh_write_bytes_per_second = known.then_some(rate.bytes_per_second);
-        evidence.fresh_write_ops_per_second = known.then_some(rate.ops_per_second);
+        let measured = rate.seconds > 0.0;
+        evidence.fresh_write_bytes_per_second = measured.then_some(rate.bytes_per_second);
+        evidence.fresh_write_ops_per_second = measured.then_some(rate.ops_per_second);
         Ok(StepResult::Gate {
             write_bytes_per_second: rate.bytes_per_second,
             write_ops_per_second: rate.ops_per_second,
             rate_seconds: rate.seconds,
+            recent_writes,
             refusals,
             forecast: at_gate(plan, &evidence, self.clock.now(), plan.seed),
         })
     }
 
-    async fn fresh_rate(&self) -> Result<Rate, Failure> {
-        let to = self.clock.now() - TimeDelta::minutes(DELAY_MINUTES);
-        let from = to - TimeDelta::minutes(RATE_MINUTES);
-        let mut rate = Rate {
-            bytes_per_second: 0.0,
-            ops_per_second: 0.0,
-            seconds: 0.0,
-        };
-        for volume in self.volumes() {
-            let periods = self
-                .sides
-                .source
-                .write_metrics(&volume, from, to, PERIOD_SECONDS)
-                .await?;
-            let seconds: f64 = periods.iter().map(|p| f64::from(p.period_seconds)).sum();
-            if seconds > 0.0 {
-                rate.bytes_per_second +=
-                    periods.iter().map(|p| p.write_bytes).sum::<f64>() / seconds;
-                rate.ops_per_second += periods.iter().map(|p| p.write_ops).sum::<f64>() / seconds;
-                rate.seconds = rate.seconds.max(seconds);
-            }
-        }
-        Ok(rate)
+    /// The minutes of the last hours that no round and no earlier gate has read, those that were
+    /// published late among them.
+    async fn unread_writes(
+        &self,
+        known: &Evidence,
+        now: Timestamp,
+    ) -> Result<Vec<VolumePeriods>, Failure> {
+        let read = |told: &VolumePeriods| told.periods.last().map(WritePeriod::until);
+        let ends = known.recent_writes.iter().map(read);
+        let read_until = ends.min().flatten().unwrap_or(now - RECENT);
+        let (volumes, from) = (self.volumes(), read_until.max(now - RECENT));
+        Ok(writes_between(&self.sides.source, &volumes, from, now).await?)
     }
 
     /// Both ancestors of the final delta must stand, or it would be a full copy.
@@ -129,5 +125,61 @@ impl Context<'_> {
     pub(super) async fn checkpoint(&self) -> Result<StepResult, Failure> {
         self.source_host()?.call(Checkpoint {}).await?;
         Ok(StepResult::Done)
+    }
+}
+
+/// The mean of the newest minutes of each volume, added up; all zero where none is fresh.
+fn fresh_rate(writes: &[VolumePeriods], now: Timestamp) -> Rate {
+    let periods = || writes.iter().flat_map(|told| &told.periods);
+    let newest = periods().map(WritePeriod::until).max();
+    let Some(to) = newest.filter(|end| now - *end < FRESH) else {
+        return Rate::default();
+    };
+    let mut rate = Rate::default();
+    for told in writes {
+        let recent = || told.periods.iter().filter(|p| p.until() > to - RATE);
+        let seconds: f64 = recent().map(|p| f64::from(p.period_seconds)).sum();
+        if seconds > 0.0 {
+            rate.bytes_per_second += recent().map(|p| p.write_bytes).sum::<f64>() / seconds;
+            rate.ops_per_second += recent().map(|p| p.write_ops).sum::<f64>() / seconds;
+            rate.seconds = rate.seconds.max(seconds);
+        }
+    }
+    rate
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    fn told(minutes: &[i64]) -> VolumePeriods {
+        let period = |minute: &i64| WritePeriod {
+            start: DateTime::UNIX_EPOCH + TimeDelta::minutes(*minute),
+            period_seconds: 60,
+            write_bytes: 6000.0,
+            write_ops: 60.0,
+        };
+        VolumePeriods {
+            volume: "vol-01".parse().expect("a volume"),
+            periods: minutes.iter().map(period).collect(),
+        }
+    }
+
+    #[test]
+    fn the_rate_is_that_of_the_newest_minutes_of_all_volumes() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::minutes(100);
+        let rate = fresh_rate(&[told(&[10, 95, 96]), told(&[96])], now);
+        let close = |value: f64, expected: f64| (value - expected).abs() < 1e-9;
+        assert!(close(rate.bytes_per_second, 200.0) && close(rate.ops_per_second, 2.0));
+        assert!(close(rate.seconds, 120.0));
+    }
+
+    #[test]
+    fn old_minutes_are_no_rate() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::minutes(100);
+        assert!(fresh_rate(&[told(&[10, 80])], now).seconds == 0.0);
+        assert!(fresh_rate(&[], now).seconds == 0.0);
     }
 }

@@ -39,7 +39,7 @@ fn any_delta() -> impl Strategy<Value = ObservedDelta> {
             from: now() + chrono::TimeDelta::seconds(from),
             to: now() + chrono::TimeDelta::seconds(to),
             changed_blocks,
-            runs,
+            runs: BlockSet::of(runs),
         })
 }
 

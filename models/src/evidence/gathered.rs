@@ -1,0 +1,140 @@
+//! Gathering the evidence of a running migration from its progress.
+
+use std::collections::BTreeMap;
+
+use super::{Evidence, MeasuredRound, VolumePeriods};
+use crate::ids::VolumeId;
+use crate::observation::{ObservedDuration, ServiceStep, WritePeriod};
+use crate::plan::Plan;
+use crate::progress::{Progress, RoundProgress};
+use crate::step::CompletedSnapshot;
+use crate::units::{Blocks, Timestamp};
+
+/// A round so soon after a CHECKPOINT holds what the database had in memory: the spacing between two
+/// snapshots of a volume and a few calls.
+pub const FLUSH_COUNTS_SECONDS: f64 = 60.0;
+
+impl Evidence {
+    /// Rounds, writes and durations measured so far, and the fresh rate of the last gate when no
+    /// round followed it.
+    #[must_use]
+    pub fn of(plan: &Plan, progress: &Progress) -> Self {
+        let fresh = progress
+            .gates
+            .last()
+            .filter(|gate| gate.rounds == progress.next_index());
+        Self {
+            rounds: rounds(progress, &[]),
+            fresh_write_bytes_per_second: fresh.map(|gate| gate.write_bytes_per_second),
+            fresh_write_ops_per_second: fresh.map(|gate| gate.write_ops_per_second),
+            recent_writes: writes(progress, &[]),
+            last_round_at: progress
+                .rounds
+                .values()
+                .filter_map(RoundProgress::point_in_time)
+                .max(),
+            durations: progress
+                .rounds
+                .values()
+                .flat_map(|round| durations(plan, round))
+                .collect(),
+        }
+    }
+
+    /// The same with writes that were read just now.
+    #[must_use]
+    pub fn with_writes(self, progress: &Progress, fresh: &[VolumePeriods]) -> Self {
+        Self {
+            rounds: rounds(progress, fresh),
+            recent_writes: writes(progress, fresh),
+            ..self
+        }
+    }
+}
+
+/// Everything read of each volume's writing, each period once, oldest first; a later reading counts.
+fn writes(progress: &Progress, fresh: &[VolumePeriods]) -> Vec<VolumePeriods> {
+    let of_rounds = progress.rounds.values().flat_map(|round| &round.writes);
+    let of_gates = progress.gates.iter().flat_map(|gate| &gate.recent_writes);
+    let mut all: BTreeMap<VolumeId, BTreeMap<Timestamp, WritePeriod>> = BTreeMap::new();
+    for told in of_rounds.chain(of_gates).chain(fresh) {
+        let periods = all.entry(told.volume.clone()).or_default();
+        periods.extend(told.periods.iter().map(|period| (period.start, *period)));
+    }
+    let volume = |(volume, periods): (VolumeId, BTreeMap<_, WritePeriod>)| VolumePeriods {
+        volume,
+        periods: periods.into_values().collect(),
+    };
+    all.into_iter().map(volume).collect()
+}
+
+/// Completed rounds, each with what was written since the one before.
+fn rounds(progress: &Progress, fresh: &[VolumePeriods]) -> Vec<MeasuredRound> {
+    let writes = writes(progress, fresh);
+    let mut before = None;
+    let mut measured = Vec::new();
+    for (index, round) in &progress.rounds {
+        let Some(at) = round.point_in_time() else {
+            continue;
+        };
+        if !round.completed.is_empty() {
+            measured.push(MeasuredRound {
+                index: *index,
+                at,
+                deltas: round.deltas.clone().unwrap_or_default(),
+                snapshot_seconds: round.snapshot_seconds(),
+                transfer_seconds: round.transfer_seconds(),
+                writes: before.map_or_else(Vec::new, |from| between(&writes, from, at)),
+                flushed: progress.flushed_before(*index, at, FLUSH_COUNTS_SECONDS),
+            });
+        }
+        before = Some(at);
+    }
+    measured
+}
+
+/// The periods that overlap a span.
+fn between(writes: &[VolumePeriods], from: Timestamp, to: Timestamp) -> Vec<VolumePeriods> {
+    let cut = |told: &VolumePeriods| VolumePeriods {
+        volume: told.volume.clone(),
+        periods: told
+            .periods
+            .iter()
+            .filter(|period| period.start < to && period.until() > from)
+            .copied()
+            .collect(),
+    };
+    let mut cut: Vec<VolumePeriods> = writes.iter().map(cut).collect();
+    cut.retain(|told| !told.periods.is_empty());
+    cut
+}
+
+fn durations(plan: &Plan, round: &RoundProgress) -> Vec<ObservedDuration> {
+    let snapshot = |s| duration(plan, ServiceStep::Snapshot, s, round);
+    let copy = |s| duration(plan, ServiceStep::Copy, s, round);
+    let snapshots = round.completed.iter().map(snapshot);
+    snapshots.chain(round.copied.iter().map(copy)).collect()
+}
+
+fn duration(
+    plan: &Plan,
+    step: ServiceStep,
+    snapshot: &CompletedSnapshot,
+    round: &RoundProgress,
+) -> ObservedDuration {
+    let deltas = round.deltas.as_deref().unwrap_or_default();
+    let moved = deltas.iter().find(|delta| delta.volume == snapshot.volume);
+    let planned = plan.volumes.iter().find(|v| v.volume == snapshot.volume);
+    let is_copy = step == ServiceStep::Copy;
+    let place = if is_copy { &plan.target } else { &plan.source };
+    ObservedDuration {
+        step,
+        moved_bytes: moved.map(|delta| Blocks(delta.changed_blocks).bytes()),
+        seconds: (snapshot.completed_at - snapshot.started_at).as_seconds_f64(),
+        ended_at: snapshot.completed_at,
+        region: place.region.clone(),
+        volume_type: planned.map(|planned| planned.volume_type.clone()),
+        zone: Some(place.zone.clone()),
+        from_region: is_copy.then(|| plan.source.region.clone()),
+    }
+}
