@@ -19,6 +19,7 @@ pub mod journal;
 pub mod measure;
 pub mod quiesce;
 pub mod rehearse;
+pub mod state;
 pub mod trace;
 pub mod transfer;
 pub mod view;

@@ -87,7 +87,16 @@ pub fn fit_with(profile: &Profile, policy: &Policy, history: &History) -> Fitted
         provenance: Vec::new(),
     };
     model.provenance = provenance(&model);
+    model.provenance.extend(remembered(history));
     model
+}
+
+/// How much of earlier migrations went into it.
+fn remembered(history: &History) -> Option<String> {
+    let (durations, clocks) = (history.durations.len(), history.clocks.len());
+    (durations + clocks > 0).then(|| {
+        format!("earlier migrations: {durations} durations of service steps, {clocks} write downtimes")
+    })
 }
 
 /// Where the migration runs.

@@ -23,6 +23,7 @@ pub mod evidence;
 mod fixtures;
 pub mod forecast;
 pub mod format;
+pub mod history;
 pub mod ids;
 pub mod inventory;
 pub mod limits;

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use snapmigrate_models::decide::Goal;
+use snapmigrate_models::history::PastMigration;
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::progress::Progress;
 use snapmigrate_models::report::{self, Report, RunOutcome};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{CliError, ConnectionArgs, Exit, Kind, Ui, channel, files, runtime};
+use super::{CliError, ConnectionArgs, Exit, Kind, StateArgs, Ui, channel, files, runtime};
 use crate::clock::Clock;
 use crate::cloud::{self, Cloud, Connection, Transport};
 use crate::execute::{Comparison, Control, Ended, ExecuteError, Run, Sides, execute};
@@ -45,6 +46,8 @@ pub struct Args {
     output: Option<PathBuf>,
     #[command(flatten)]
     connection: ConnectionArgs,
+    #[command(flatten)]
+    state: StateArgs,
 }
 
 /// Executes, saves, shows.
@@ -54,12 +57,25 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     ui.note(&format!("journal {}", path.display()));
     let mut journal = Journal::open(&path, &plan).map_err(unusable)?;
     let ended = runtime::network(drive(args, &plan, &path, &mut journal, ui))??;
+    remember(args, &plan, &journal, ui);
     let report = report::build(&plan, journal.progress());
     if let Some(output) = &args.output {
         files::save_document(output, &report)?;
     }
     ui.show(&report, view::report)?;
     Ok(exit(&ended, &report, ui))
+}
+
+/// Keeps what a migration that ended taught, for the next plan.
+fn remember(args: &Args, plan: &Plan, journal: &Journal, ui: &Ui) {
+    let recorded = journal.recorded();
+    let entries = recorded
+        .entries
+        .iter()
+        .map(|entry| (entry.at, &entry.event));
+    if let Some(past) = PastMigration::of(plan, &recorded.progress, entries) {
+        args.state.remember(past, ui);
+    }
 }
 
 /// The journal of a plan when none is named.

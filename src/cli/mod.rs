@@ -20,6 +20,7 @@ mod rehearse;
 mod runbook;
 mod runtime;
 mod schema;
+mod state;
 mod status;
 mod sync;
 mod ui;
@@ -34,6 +35,7 @@ use snapmigrate_models::step::Verb;
 
 pub use connection::ConnectionArgs;
 pub use error::{CliError, Exit, Kind};
+pub use state::StateArgs;
 pub use ui::Ui;
 
 /// Moves a database on EBS volumes to another region or account with minutes of downtime.

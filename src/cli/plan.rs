@@ -8,10 +8,10 @@ use snapmigrate_models::ids::InstanceId;
 use snapmigrate_models::plan::{Plan, Verdict};
 use snapmigrate_models::policy::Policy;
 use snapmigrate_models::profile::Profile;
-use snapmigrate_models::schedule::make_plan;
+use snapmigrate_models::schedule::make_plan_with;
 
 use super::wishes::Wishes;
-use super::{CliError, ConnectionArgs, Exit, Ui, files, measure, runtime};
+use super::{CliError, ConnectionArgs, Exit, StateArgs, Ui, files, measure, runtime};
 use crate::clock::Clock;
 use crate::measure::{Options, Subject};
 use crate::view;
@@ -56,6 +56,8 @@ pub struct Args {
     wishes: Wishes,
     #[command(flatten)]
     connection: ConnectionArgs,
+    #[command(flatten)]
+    state: StateArgs,
 }
 
 /// Plans, saves, shows.
@@ -65,7 +67,8 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     let now = args
         .at
         .unwrap_or_else(|| Clock::System.now().max(profile.inventory.taken_at));
-    let plan = make_plan(&profile, &policy, now, args.seed)
+    let history = args.state.read(ui).learned();
+    let plan = make_plan_with(&profile, &policy, &history, now, args.seed)
         .map_err(|error| CliError::usage("cannot plan this migration").caused_by(error))?;
     if let Some(path) = &args.output {
         files::save(path, &plan.to_json())?;
