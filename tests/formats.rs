@@ -24,7 +24,11 @@ fn frozen<T: Document>(name: &str) -> T {
     let text = text(name);
     let document = T::from_json(&text).expect("a frozen example stays readable");
     let again = T::from_json(&document.to_json()).expect("what is written is read");
-    assert_eq!(again.to_json(), document.to_json(), "written as it was read");
+    assert_eq!(
+        again.to_json(),
+        document.to_json(),
+        "written as it was read"
+    );
     let newer = text.replacen(T::FORMAT, &T::FORMAT.replace("/1", "/2"), 1);
     let error = T::from_json(&newer)
         .err()

@@ -95,7 +95,9 @@ pub fn fit_with(profile: &Profile, policy: &Policy, history: &History) -> Fitted
 fn remembered(history: &History) -> Option<String> {
     let (durations, clocks) = (history.durations.len(), history.clocks.len());
     (durations + clocks > 0).then(|| {
-        format!("earlier migrations: {durations} durations of service steps, {clocks} write downtimes")
+        format!(
+            "earlier migrations: {durations} durations of service steps, {clocks} write downtimes"
+        )
     })
 }
 
