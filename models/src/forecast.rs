@@ -37,10 +37,10 @@ pub struct FittedModel {
     /// A database is fenced, flushed and recovered.
     pub database: bool,
     /// What a stop of the database writes, when the operator stated it: joins the final delta.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flush_bytes: Option<f64>,
     /// How the forecasts of earlier migrations turned out: ln(actual / P50) over ln(P90 / P50).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clock_scores: Vec<f64>,
     /// Where every input comes from: measured (how many points), prior (source) or assumed.
     pub provenance: Vec<String>,

@@ -124,7 +124,7 @@ pub struct Forecast {
     /// Whole cost.
     pub cost_usd: Quantiles,
     /// What contributes how much to the spread of the write downtime.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spread: Vec<crate::forecast::SpreadShare>,
     /// Where the numbers come from: measured (how many points), prior (source) or assumed.
     pub provenance: Vec<String>,

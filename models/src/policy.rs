@@ -48,7 +48,7 @@ pub struct Policy {
     pub freeze_limit_seconds: f64,
     /// What a stop of the database writes to its volumes, in MiB of 512 KiB blocks; absent: what was
     /// dirtied since the CHECKPOINT before the fence, which the forecast knows.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flush_mib: Option<u64>,
     /// The database and the helpers on its hosts; absent: volumes only, no fence.
     #[serde(default)]

@@ -32,7 +32,7 @@ pub struct Report {
     /// Once more at the last gate.
     pub predicted_at_gate: Option<Predicted>,
     /// What the spread of the predicted write downtime came from: at the last gate, else at plan time.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spread: Vec<crate::forecast::SpreadShare>,
     /// What happened.
     pub actual: Actual,

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub(super) const TAIL: f64 = 0.05;
 /// Step of the update, as in the paper's experiments up to a factor of 4.
 const STEP: f64 = 0.02;
+/// One miss is what was promised: the interval widens when the tail falls below this share.
+const ALLOWED_SHARE: f64 = 0.6;
 /// A tail shrinks at most to this share: beyond it the scores themselves must widen the table.
 const LEAST_SHARE: f64 = 0.1;
 
@@ -43,10 +45,11 @@ impl Misses {
 
     /// The level to read off instead of `level`, never a narrower one.
     pub(super) fn level(self, level: f64) -> f64 {
+        let share = |tail: f64| (tail / TAIL / ALLOWED_SHARE).min(1.0);
         if level < 0.5 {
-            level * (self.low / TAIL)
+            level * share(self.low)
         } else {
-            1.0 - (1.0 - level) * (self.high / TAIL)
+            1.0 - (1.0 - level) * share(self.high)
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::draws::draws;
 fn world(seed: u64, count: usize, scale: f64, bias: f64) -> Vec<Score> {
     let all = draws(seed, 1, 1, count);
     let score = |draw: &crate::draws::Draw| Score {
-        extrapolation: 0.2 + draw.path,
+        extrapolation: 0.2 + 0.6 * draw.path,
         log_ratio: bias + scale * draw.volumes[0].error,
     };
     all.iter().map(score).collect()

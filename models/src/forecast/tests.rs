@@ -1,5 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod campaign;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

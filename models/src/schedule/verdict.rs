@@ -1,9 +1,10 @@
 //! What a schedule comes to: verdict, what binds, what would change it, and the reasons.
 
 use crate::chain::{Circumstances, Run};
+use crate::observation::ServiceStep;
 use crate::plan::{Verdict, WhatIf};
 use crate::policy::{Policy, TransferPath};
-use crate::units::{Quantiles, at_epoch_seconds};
+use crate::units::{BLOCK_BYTES, Quantiles, at_epoch_seconds};
 
 use super::Play;
 use super::levels::highest;
@@ -115,14 +116,30 @@ fn rationale(search: &Search<'_>, found: &Found, play: &Play, policy: &Policy) -
             policy.lease_seconds, downtime.p99
         ));
     }
-    if policy.target.initialization_mib_per_second.is_none() {
-        words.push(
-            "restored volumes load lazily: first reads are slow until the data is in place; \
-             target.initialization_mib_per_second bounds that"
-                .to_owned(),
+    words.push(lazy_words(search, policy));
+    words
+}
+
+/// How long the restored volumes are slow.
+fn lazy_words(search: &Search<'_>, policy: &Policy) -> String {
+    let volumes = search.model.volumes.iter();
+    let blocks = volumes.map(|volume| volume.base_blocks).fold(0.0, f64::max);
+    let bytes = blocks * BLOCK_BYTES as f64;
+    if let Some(rate) = policy.target.initialization_mib_per_second {
+        let hours = bytes / (f64::from(rate) * 1_048_576.0) / 3600.0;
+        return format!(
+            "restored volumes load lazily: at the provisioned {rate} MiB/s all data is in place after \
+             {hours:.1} h (AWS: within a tenth of the rate, 99 % of the time)"
         );
     }
-    words
+    let mut services = search.model.services.iter();
+    let service = services.find(|model| model.step == ServiceStep::Initialize);
+    let hours = service.map_or(0.0, |model| model.mean_seconds(bytes, [0.0; 2])) / 3600.0;
+    format!(
+        "restored volumes load lazily: first reads are slow until the data is in place, after about \
+         {hours:.1} h ({}); target.initialization_mib_per_second bounds that",
+        service.map_or_else(String::new, crate::service::ServiceModel::provenance)
+    )
 }
 
 fn base_words(search: &Search<'_>) -> String {
