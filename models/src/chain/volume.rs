@@ -1,0 +1,105 @@
+//! One volume made ready: a forecast asks for its deltas hundreds of thousands of times.
+//!
+//! The curve's error, which is costly to ask for, is laid out as a table over extrapolation and level,
+//! along the volume's usual mix of small and bulk writing.
+
+use crate::dirty::{DirtyCurve, Written};
+use crate::draws::{VolumeDraw, student4_quantile};
+use crate::forecast::VolumeModel;
+use crate::load::LoadPaths;
+use crate::units::BLOCK_BYTES;
+
+/// Extrapolations of the table: from a thousandth on, each so much further in ln.
+const REACHES: usize = 36;
+const FIRST_LOG_REACH: f64 = -6.9;
+const LOG_REACH_STEP: f64 = 0.35;
+/// Levels of the table: log odds from -8 on.
+const LEVELS: usize = 33;
+const FIRST_LOG_ODDS: f64 = -8.0;
+const LOG_ODDS_STEP: f64 = 0.5;
+/// The usual mix is that of a day.
+const USUAL_SECONDS: f64 = 86_400.0;
+
+/// A volume of the chain.
+#[derive(Clone, Debug)]
+pub(super) struct ChainVolume {
+    pub(super) base_bytes: f64,
+    pub(super) load: LoadPaths,
+    curve: DirtyCurve,
+    /// ln(drawn / expected), reach by reach.
+    log_errors: Vec<f64>,
+}
+
+impl ChainVolume {
+    /// Makes `model` ready for questions asked at `issued_at`.
+    pub(super) fn of(model: &VolumeModel, issued_at: f64) -> Self {
+        let load = LoadPaths::of(&model.load, issued_at);
+        let usual = load.expected(issued_at, issued_at + USUAL_SECONDS);
+        Self {
+            base_bytes: model.base_blocks * BLOCK_BYTES as f64,
+            log_errors: log_errors(&model.curve, usual),
+            curve: model.curve.clone(),
+            load,
+        }
+    }
+
+    /// Bytes of the blocks a window dirties on average.
+    pub(super) fn expected_bytes(&self, written: Written) -> f64 {
+        self.curve.blocks(written) * BLOCK_BYTES as f64
+    }
+
+    /// The same in one draw.
+    pub(super) fn drawn_bytes(&self, written: Written, own: &VolumeDraw) -> f64 {
+        let blocks = self.curve.blocks(written);
+        let reach = self.curve.extrapolation(written);
+        let factor = self.log_error(reach, own.error_level).exp();
+        (blocks * factor).min(self.curve.bound_blocks) * BLOCK_BYTES as f64
+    }
+
+    fn log_error(&self, reach: f64, level: f64) -> f64 {
+        let (row, down) = cell((reach.ln() - FIRST_LOG_REACH) / LOG_REACH_STEP, REACHES);
+        let odds = (level / (1.0 - level)).ln();
+        let (column, right) = cell((odds - FIRST_LOG_ODDS) / LOG_ODDS_STEP, LEVELS);
+        let at = |row: usize, column: usize| self.log_errors[row * LEVELS + column];
+        let across = |row| at(row, column) + right * (at(row, column + 1) - at(row, column));
+        let (above, below) = (across(row), across(row + 1));
+        above + down * (below - above)
+    }
+}
+
+/// The grid point before a position, and the share of the way to the next one; the ends are held.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to the grid; what is not a number becomes 0"
+)]
+fn cell(position: f64, count: usize) -> (usize, f64) {
+    let held = position.clamp(0.0, (count - 1) as f64);
+    let before = (held as usize).min(count - 2);
+    (before, (held - before as f64).clamp(0.0, 1.0))
+}
+
+fn log_errors(curve: &DirtyCurve, usual: Written) -> Vec<f64> {
+    let whole = curve.extrapolation(usual);
+    let entry = |row: usize, column: usize| {
+        let reach = (FIRST_LOG_REACH + LOG_REACH_STEP * row as f64).exp();
+        let window = usual.scaled(reach / whole);
+        let odds = FIRST_LOG_ODDS + LOG_ODDS_STEP * column as f64;
+        let error_level = 1.0 / (1.0 + (-odds).exp());
+        let own = VolumeDraw {
+            level: 0.0,
+            shape: 0.0,
+            error: student4_quantile(error_level),
+            error_level,
+        };
+        let ratio = curve.drawn(window, &own) / curve.blocks(window);
+        if ratio.is_finite() && ratio > 0.0 {
+            ratio.ln()
+        } else {
+            0.0
+        }
+    };
+    (0..REACHES)
+        .flat_map(|row| (0..LEVELS).map(move |column| entry(row, column)))
+        .collect()
+}
