@@ -1,7 +1,7 @@
 //! One volume made ready: a forecast asks for its deltas hundreds of thousands of times.
 //!
-//! The curve's error, which is costly to ask for, is laid out as a table over extrapolation and level,
-//! along the volume's usual mix of small and bulk writing.
+//! The curve's error, which is costly to ask for, is laid out as a table over the written volume and the
+//! level, along the volume's usual mix of small and bulk writing.
 
 use crate::dirty::{DirtyCurve, Written};
 use crate::draws::{VolumeDraw, student4_quantile};
@@ -9,10 +9,10 @@ use crate::forecast::VolumeModel;
 use crate::load::LoadPaths;
 use crate::units::BLOCK_BYTES;
 
-/// Extrapolations of the table: from a thousandth on, each so much further in ln.
-const REACHES: usize = 36;
-const FIRST_LOG_REACH: f64 = -6.9;
-const LOG_REACH_STEP: f64 = 0.35;
+/// Written volumes of the table, in days of usual writing: from seconds to months, in ln.
+const ROWS: usize = 40;
+const FIRST_LOG_DAYS: f64 = -9.0;
+const LOG_DAYS_STEP: f64 = 0.35;
 /// Levels of the table: log odds from -8 on.
 const LEVELS: usize = 33;
 const FIRST_LOG_ODDS: f64 = -8.0;
@@ -26,7 +26,11 @@ pub(super) struct ChainVolume {
     pub(super) base_bytes: f64,
     pub(super) load: LoadPaths,
     curve: DirtyCurve,
-    /// ln(drawn / expected), reach by reach.
+    /// Blocks a small write dirties, within a day: what makes the streams comparable.
+    blocks_per_small: f64,
+    /// What is usually written in a day, in such blocks.
+    usual_blocks: f64,
+    /// ln(drawn / expected), volume by volume.
     log_errors: Vec<f64>,
 }
 
@@ -34,8 +38,15 @@ impl ChainVolume {
     /// Makes `model` ready for questions asked at `issued_at`.
     pub(super) fn of(model: &VolumeModel, issued_at: f64) -> Self {
         let load = LoadPaths::of(&model.load, issued_at);
-        let usual = load.expected(issued_at, issued_at + USUAL_SECONDS);
+        let usual = usual(load.expected(issued_at, issued_at + USUAL_SECONDS));
+        let small = Written {
+            bulk_blocks: 0.0,
+            ..usual
+        };
+        let blocks_per_small = model.curve.blocks(small) / usual.small.max(1e-9);
         Self {
+            usual_blocks: usual.small * blocks_per_small + usual.bulk_blocks,
+            blocks_per_small,
             base_bytes: model.base_blocks * BLOCK_BYTES as f64,
             log_errors: log_errors(&model.curve, usual),
             curve: model.curve.clone(),
@@ -51,13 +62,14 @@ impl ChainVolume {
     /// The same in one draw.
     pub(super) fn drawn_bytes(&self, written: Written, own: &VolumeDraw) -> f64 {
         let blocks = self.curve.blocks(written);
-        let reach = self.curve.extrapolation(written);
-        let factor = self.log_error(reach, own.error_level).exp();
+        let days =
+            (written.small * self.blocks_per_small + written.bulk_blocks) / self.usual_blocks;
+        let factor = self.log_error(days, own.error_level).exp();
         (blocks * factor).min(self.curve.bound_blocks) * BLOCK_BYTES as f64
     }
 
-    fn log_error(&self, reach: f64, level: f64) -> f64 {
-        let (row, down) = cell((reach.ln() - FIRST_LOG_REACH) / LOG_REACH_STEP, REACHES);
+    fn log_error(&self, days: f64, level: f64) -> f64 {
+        let (row, down) = cell((days.ln() - FIRST_LOG_DAYS) / LOG_DAYS_STEP, ROWS);
         let odds = (level / (1.0 - level)).ln();
         let (column, right) = cell((odds - FIRST_LOG_ODDS) / LOG_ODDS_STEP, LEVELS);
         let at = |row: usize, column: usize| self.log_errors[row * LEVELS + column];
@@ -74,16 +86,31 @@ impl ChainVolume {
     reason = "clamped to the grid; what is not a number becomes 0"
 )]
 fn cell(position: f64, count: usize) -> (usize, f64) {
-    let held = position.clamp(0.0, (count - 1) as f64);
+    let last = (count - 1) as f64;
+    let held = if position > 0.0 {
+        position.min(last)
+    } else {
+        0.0
+    };
     let before = (held as usize).min(count - 2);
     (before, (held - before as f64).clamp(0.0, 1.0))
 }
 
+/// An idle volume may wake: then by small writes.
+fn usual(written: Written) -> Written {
+    if written.small + written.bulk_blocks > 0.0 {
+        return written;
+    }
+    Written {
+        small: USUAL_SECONDS,
+        bulk_blocks: 0.0,
+    }
+}
+
 fn log_errors(curve: &DirtyCurve, usual: Written) -> Vec<f64> {
-    let whole = curve.extrapolation(usual);
     let entry = |row: usize, column: usize| {
-        let reach = (FIRST_LOG_REACH + LOG_REACH_STEP * row as f64).exp();
-        let window = usual.scaled(reach / whole);
+        let days = (FIRST_LOG_DAYS + LOG_DAYS_STEP * row as f64).exp();
+        let window = usual.scaled(days);
         let odds = FIRST_LOG_ODDS + LOG_ODDS_STEP * column as f64;
         let error_level = 1.0 / (1.0 + (-odds).exp());
         let own = VolumeDraw {
@@ -99,7 +126,7 @@ fn log_errors(curve: &DirtyCurve, usual: Written) -> Vec<f64> {
             0.0
         }
     };
-    (0..REACHES)
+    (0..ROWS)
         .flat_map(|row| (0..LEVELS).map(move |column| entry(row, column)))
         .collect()
 }
