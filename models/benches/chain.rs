@@ -4,7 +4,7 @@
 
 use snapmigrate_models::chain::{Chain, Circumstances, Itinerary, Run};
 use snapmigrate_models::dirty::{Interval, Written, fit as fit_curve};
-use snapmigrate_models::draws::{DRAWS, draws};
+use snapmigrate_models::draws::{DRAWS, Draw, outcomes};
 use snapmigrate_models::forecast::{FittedModel, VolumeModel};
 use snapmigrate_models::load::LoadModel;
 use snapmigrate_models::observation::WritePeriod;
@@ -83,8 +83,8 @@ fn ten_thousand_draws(bencher: divan::Bencher<'_, '_>, volumes: u32) {
     };
     bencher.bench(|| {
         let chain = Chain::of(&model, Circumstances::plain(TransferPath::Copy), NOW);
-        let all = draws(1, chain.volumes(), 7, DRAWS);
-        let runs: Vec<Run> = all.iter().map(|draw| chain.run(&itinerary, draw)).collect();
+        let play = |draw: &Draw| chain.run(&itinerary, draw);
+        let runs: Vec<Run> = outcomes(1, chain.volumes(), 7, DRAWS, play);
         let clock = |run: &Run| run.cutover.write_downtime_seconds;
         Quantiles::of(&mut runs.iter().map(clock).collect::<Vec<f64>>())
     });
@@ -93,5 +93,5 @@ fn ten_thousand_draws(bencher: divan::Bencher<'_, '_>, volumes: u32) {
 /// The draws alone.
 #[divan::bench]
 fn chance_alone() -> usize {
-    draws(1, 4, 7, DRAWS).len()
+    outcomes(1, 4, 7, DRAWS, |draw| draw.path).len()
 }

@@ -3,6 +3,8 @@
 //! Nothing that is simulated decides how many variates are taken. So two circumstances are compared
 //! on the same luck, and a worse one never looks better by chance. It must not know what is drawn for.
 
+use std::sync::LazyLock;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -98,17 +100,56 @@ impl Draw {
 /// draws, volumes or rounds are the beginning of more.
 #[must_use]
 pub fn draws(seed: u64, volumes: usize, rounds: usize, count: usize) -> Vec<Draw> {
-    let mut chance = Chance(ChaCha8Rng::seed_from_u64(seed));
+    let mut chance = Chance::of(seed);
     (0..count)
-        .map(|index| chance.draw(index as u64, volumes, rounds.clamp(1, MAX_ROUNDS)))
+        .map(|index| chance.draw(index as u64, volumes, rounds))
         .collect()
 }
+
+/// What `play` makes of each of the same draws, in their order, on as many threads as there are: a
+/// draw depends on its number alone, so the answer does not depend on them.
+#[must_use]
+pub fn outcomes<T: Send>(
+    seed: u64,
+    volumes: usize,
+    rounds: usize,
+    count: usize,
+    play: impl Fn(&Draw) -> T + Sync,
+) -> Vec<T> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = count.div_ceil(threads.min(8)).max(LEAST_SHARE);
+    let part = |from: usize| {
+        let mut chance = Chance::of(seed);
+        (from..(from + share).min(count))
+            .map(|index| play(&chance.draw(index as u64, volumes, rounds)))
+            .collect::<Vec<T>>()
+    };
+    if share >= count {
+        return part(0);
+    }
+    std::thread::scope(|scope| {
+        let starts = (0..count).step_by(share);
+        let running: Vec<_> = starts.map(|from| scope.spawn(move || part(from))).collect();
+        let joined = running
+            .into_iter()
+            .map(|part| part.join().expect("no draw panics"));
+        joined.flatten().collect()
+    })
+}
+
+/// Fewer draws than this are not worth a thread.
+const LEAST_SHARE: usize = 1000;
 
 struct Chance(ChaCha8Rng);
 
 impl Chance {
+    fn of(seed: u64) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(seed))
+    }
+
     /// Each part of a draw has a stream of its own, so that what one part takes moves no other.
     fn draw(&mut self, index: u64, volumes: usize, rounds: usize) -> Draw {
+        let rounds = rounds.clamp(1, MAX_ROUNDS);
         self.begin(4 * index);
         let (level, burst, phase) = (self.normal(), self.student(), self.uniform());
         let service = std::array::from_fn(|_| [self.normal(), self.normal()]);
@@ -149,25 +190,64 @@ impl Chance {
         VolumeDraw {
             level,
             shape,
-            error: student4_quantile(error_level),
+            error: STUDENT.at(error_level),
             error_level,
         }
     }
 
     /// In the open interval (0, 1).
     fn uniform(&mut self) -> f64 {
-        ((self.0.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+        (f64::from(self.0.next_u32()) + 0.5) / 4_294_967_296.0
     }
 
-    /// Box and Muller 1958.
     fn normal(&mut self) -> f64 {
-        let radius = (-2.0 * self.uniform().ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.uniform()).cos()
+        NORMAL.at(self.uniform())
     }
 
     fn student(&mut self) -> f64 {
-        student4_quantile(self.uniform())
+        STUDENT.at(self.uniform())
     }
+}
+
+static NORMAL: LazyLock<Quantile> = LazyLock::new(|| Quantile::of(normal_quantile));
+static STUDENT: LazyLock<Quantile> = LazyLock::new(|| Quantile::of(student4_quantile));
+
+/// A quantile function as a table: a forecast takes a million values of it.
+struct Quantile {
+    table: Vec<f64>,
+    exact: fn(f64) -> f64,
+}
+
+impl Quantile {
+    /// Pieces of the table, and how many at each end are too curved for it.
+    const PIECES: u32 = 4096;
+    const CURVED: usize = 16;
+
+    fn of(exact: fn(f64) -> f64) -> Self {
+        let piece = |k: u32| exact(f64::from(k) / f64::from(Self::PIECES));
+        let inner = (1..Self::PIECES).map(piece);
+        let table = std::iter::once(0.0).chain(inner).collect();
+        Self { table, exact }
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a level between 0 and 1"
+    )]
+    fn at(&self, level: f64) -> f64 {
+        let position = level * f64::from(Self::PIECES);
+        let before = position as usize;
+        if before < Self::CURVED || before + Self::CURVED >= self.table.len() {
+            return (self.exact)(level);
+        }
+        let (low, high) = (self.table[before], self.table[before + 1]);
+        low + (position - before as f64) * (high - low)
+    }
+}
+
+fn normal_quantile(level: f64) -> f64 {
+    statrs::function::erf::erf_inv(2.0 * level - 1.0) * std::f64::consts::SQRT_2
 }
 
 /// Quantile of Student's t with 4 degrees of freedom in closed form (Shaw, Journal of
@@ -194,11 +274,35 @@ mod tests {
     }
 
     #[test]
+    fn outcomes_come_in_the_order_of_their_draws() {
+        let path = |draw: &Draw| draw.path;
+        let together = outcomes(7, 2, 3, 5000, path);
+        let alone: Vec<f64> = draws(7, 2, 3, 5000).iter().map(path).collect();
+        assert_eq!(together, alone);
+    }
+
+    #[test]
     fn student_quantiles_match_the_table() {
         assert!((student4_quantile(0.9) - 1.533).abs() < 1e-3);
         assert!((student4_quantile(0.99) - 3.747).abs() < 1e-3);
         assert!((student4_quantile(0.1) + 1.533).abs() < 1e-3);
         assert!(student4_quantile(0.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_tables_follow_their_functions() {
+        for k in 1..10_000 {
+            let level = f64::from(k) / 10_000.0;
+            assert!(
+                (STUDENT.at(level) - student4_quantile(level)).abs() < 2e-3,
+                "{level}"
+            );
+            assert!(
+                (NORMAL.at(level) - normal_quantile(level)).abs() < 1e-3,
+                "{level}"
+            );
+        }
+        assert!((NORMAL.at(0.975) - 1.959_96).abs() < 1e-4);
     }
 
     #[test]

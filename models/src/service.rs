@@ -145,6 +145,14 @@ impl ServiceModel {
         overhead + bytes.max(0.0) / (log_rate + self.log_rate_spread * mixed).exp()
     }
 
+    /// Overhead in seconds and seconds per byte, in one draw.
+    #[must_use]
+    pub fn pace(&self, draw: &Draw) -> (f64, f64) {
+        let z = draw.service[self.step as usize];
+        let overhead = self.mean_seconds(0.0, z);
+        (overhead, self.mean_seconds(1e9, z) / 1e9 - overhead / 1e9)
+    }
+
     /// Duration of a call that moves `bytes` in one draw; never shorter for more bytes.
     #[must_use]
     pub fn seconds(&self, bytes: f64, call: Call, draw: &Draw) -> f64 {

@@ -1,9 +1,9 @@
 //! The forecast at the gate: the plan's models, taught by the rounds and the fresh write rate.
 
-use crate::chain::{Chain, Circumstances, Cutover, Since};
+use crate::chain::{Chain, Circumstances, Cutover, Signs, Since};
 use crate::cost::Spending;
 use crate::dirty::{self, Interval, Written};
-use crate::draws::{DRAWS, Draw, GLANCE_DRAWS, SEARCH_DRAWS, draws};
+use crate::draws::{DRAWS, Draw, GLANCE_DRAWS, SEARCH_DRAWS, draws, outcomes};
 use crate::evidence::{Evidence, MeasuredRound};
 use crate::ids::{Region, VolumeId};
 use crate::load::{LoadModel, LoadPaths};
@@ -68,10 +68,10 @@ fn simulated(
         } else {
             Quantiles::exact(0.0)
         },
-        final_delta_bytes,
+        final_delta_bytes: column(&|end| end.round.delta_bytes),
         cost_usd: column(&|end| spent.with_round(end.round.delta_bytes).usd()),
         spread: if count >= DRAWS {
-            shares(&downtimes, &all.iter().map(sign).collect::<Vec<_>>())
+            shares(&downtimes, &signs)
         } else {
             Vec::new()
         },

@@ -1,8 +1,8 @@
 //! The chosen schedule played through on all draws, and what it comes to.
 
-use crate::chain::{Chain, Run, Signs, Since};
+use crate::chain::{Chain, Itinerary, Run, Signs, Since};
 use crate::cost::Spending;
-use crate::draws::{DRAWS, draws};
+use crate::draws::{DRAWS, Draw, SEARCH_DRAWS, outcomes};
 use crate::forecast::{FittedModel, SpreadShare, shares, widened};
 use crate::plan::{Forecast, PlannedRound, RoundKind};
 use crate::policy::TransferPath;
@@ -20,42 +20,29 @@ pub(crate) struct Play {
 
 impl Play {
     pub(super) fn of(chain: &Chain, candidate: &Candidate, model: &FittedModel, seed: u64) -> Self {
-        let all = draws(
-            seed,
-            chain.volumes(),
-            candidate.itinerary.rounds.len() + 2,
-            DRAWS,
-        );
         let itinerary = &candidate.itinerary;
-        let runs: Vec<Run> = all.iter().map(|draw| chain.run(itinerary, draw)).collect();
-        let column = |part: &dyn Fn(&Run) -> f64| {
-            Quantiles::of(&mut runs.iter().map(part).collect::<Vec<f64>>())
+        let rounds = itinerary.rounds.len() + 2;
+        let (since, fence, bytes) = nominal(chain, itinerary, seed);
+        let play = |draw: &Draw| {
+            (
+                chain.run(itinerary, draw),
+                chain.signs(since, fence, bytes, draw),
+            )
         };
-        let last = |run: &Run| {
-            run.rounds
-                .last()
-                .map_or(itinerary.base_at, |round| round.at)
-        };
-        let at = column(&last).p50;
-        let since = match itinerary.rounds.len() {
-            0 => Since::unflushed(at),
-            _ => Since::flushed(at),
-        };
-        let fence = at + column(&|run| run.cutover.round.at - last(run)).p50;
-        let bytes = column(&|run| run.cutover.round.delta_bytes).p50;
-        let downtime = column(&|run| run.cutover.write_downtime_seconds);
+        let (runs, signs): (Vec<Run>, Vec<Signs>) =
+            outcomes(seed, chain.volumes(), rounds, DRAWS, play)
+                .into_iter()
+                .unzip();
+        let clock = |run: &Run| run.cutover.write_downtime_seconds;
         Self {
-            signs: all
-                .iter()
-                .map(|draw| chain.signs(since, fence, bytes, draw))
-                .collect(),
-            downtime: widened(downtime, model),
+            downtime: widened(column(&runs, clock), model),
             runs,
+            signs,
         }
     }
 
     pub(super) fn column(&self, part: impl Fn(&Run) -> f64) -> Quantiles {
-        Quantiles::of(&mut self.runs.iter().map(part).collect::<Vec<f64>>())
+        column(&self.runs, part)
     }
 
     /// With the quantiles that earlier migrations ask for.
@@ -136,4 +123,31 @@ impl Play {
             transfer_seconds: self.column(|run| outcome(run).transfer_seconds),
         }
     }
+}
+
+fn column(runs: &[Run], part: impl Fn(&Run) -> f64) -> Quantiles {
+    Quantiles::of(&mut runs.iter().map(part).collect::<Vec<f64>>())
+}
+
+/// The median final hop: its last round, fence and bytes.
+fn nominal(chain: &Chain, itinerary: &Itinerary, seed: u64) -> (Since, f64, f64) {
+    let rounds = itinerary.rounds.len() + 2;
+    let play = |draw: &Draw| chain.run(itinerary, draw);
+    let runs = outcomes(seed, chain.volumes(), rounds, SEARCH_DRAWS, play);
+    let last = |run: &Run| {
+        run.rounds
+            .last()
+            .map_or(itinerary.base_at, |round| round.at)
+    };
+    let at = column(&runs, last).p50;
+    let since = match itinerary.rounds.len() {
+        0 => Since::unflushed(at),
+        _ => Since::flushed(at),
+    };
+    let fence = at + column(&runs, |run| run.cutover.round.at - last(run)).p50;
+    (
+        since,
+        fence,
+        column(&runs, |run| run.cutover.round.delta_bytes).p50,
+    )
 }
