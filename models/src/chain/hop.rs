@@ -65,8 +65,10 @@ impl Chain {
         let Some(model) = self.service(ServiceStep::Copy) else {
             return 0.0;
         };
-        let one =
-            |volume: usize| model.seconds(bytes[volume] / factor, draw.copy(index, volume), draw);
+        let (overhead, per_byte) = model.pace(draw);
+        let one = |volume: usize| {
+            (overhead + bytes[volume] / factor * per_byte) * model.luck(draw.copy(index, volume))
+        };
         let slowest = |wave: &[usize]| wave.iter().map(|volume| one(*volume)).fold(0.0, f64::max);
         let mut order: Vec<usize> = (0..bytes.len()).collect();
         order.sort_by(|a, b| bytes[*b].total_cmp(&bytes[*a]));

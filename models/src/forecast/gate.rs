@@ -48,16 +48,18 @@ fn simulated(
     let seconds = epoch_seconds(now);
     let chain = Chain::of(&model, Circumstances::plain(path_of(plan)), seconds);
     let since = last_round(plan, evidence, now);
-    let all = draws(seed, chain.volumes(), 1, count);
-    let play =
+    let cutover =
         |draw: &Draw| chain.cutover(since, seconds + chain.checkpoint_seconds(draw), 0, draw);
-    let ends: Vec<Cutover> = all.iter().map(play).collect();
+    let bytes = |draw: &Draw| cutover(draw).round.delta_bytes;
+    let bytes = Quantiles::of(&mut outcomes(seed, chain.volumes(), 1, SEARCH_DRAWS, bytes)).p50;
+    let play = |draw: &Draw| (cutover(draw), chain.signs(since, seconds, bytes, draw));
+    let (ends, signs): (Vec<Cutover>, Vec<Signs>) = outcomes(seed, chain.volumes(), 1, count, play)
+        .into_iter()
+        .unzip();
     let column = |part: &dyn Fn(&Cutover) -> f64| {
         Quantiles::of(&mut ends.iter().map(part).collect::<Vec<f64>>())
     };
-    let final_delta_bytes = column(&|end| end.round.delta_bytes);
     let downtimes: Vec<f64> = ends.iter().map(|end| end.write_downtime_seconds).collect();
-    let sign = |draw: &Draw| chain.signs(since, seconds, final_delta_bytes.p50, draw);
     let write_downtime_seconds = widened(column(&|end| end.write_downtime_seconds), &model);
     let spent = Spending::so_far(plan, &model, evidence);
     Forecast {
