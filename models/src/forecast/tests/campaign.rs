@@ -40,7 +40,7 @@ fn migrate(plan: &Plan, seed: u64) -> (f64, crate::units::Quantiles) {
     let base = VolumeDelta {
         volume: "vol-0001".parse().unwrap(),
         changed_blocks: 400_000,
-        runs: Vec::new(),
+        runs: crate::blocks::BlockSet::default(),
     };
     let mut gap = 0.0;
     let mut at = now();
