@@ -7,6 +7,7 @@
 //! says so: `known_volume` is the same model given the true future write volume.
 
 mod advice;
+mod marks;
 mod origin;
 mod own;
 mod picture;
@@ -327,3 +328,6 @@ fn check(trace: &Trace, protocol: &Protocol) -> Result<(), BacktestError> {
         needed_seconds,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,32 +2,35 @@
 
 mod goals;
 
-use snapmigrate_models::backtest::{Advice, Backtest, Figures, TraceResult};
+use snapmigrate_models::backtest::{Advice, Backtest, Figures, ReachResult, TraceResult};
 
 use super::plan::titled;
 use super::table::{indented, table};
 use super::units::{duration, percent};
 
-const HEADER: [&str; 10] = [
+const HEADER: [&str; 12] = [
     "ahead",
     "windows",
     "forecast",
-    "told writes",
-    "rate x time",
-    "last rate",
-    "one curve",
     "held",
     "P90/P50",
-    "told",
+    "told writes",
+    "held",
+    "P90/P50",
+    "rate x time",
+    "last rate",
+    "exponential",
+    "power law",
 ];
+const RIGHT: [usize; 11] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
 const LEGEND: &str = "\
-forecast     error of what the plan would have said of the delta, median over the windows, in either direction
-told writes  error of the same delta curve when it is told how much is written: what is left is the curve's own
-rate x time  error of the mean rate of the deltas seen, times the time
-last rate    error of constant-rate pre-copy: the last delta's rate, times the time (Liu et al., HPDC 2011)
-one curve    error of the better of one exponential and one power law, told the writes
-held         windows whose delta came to lie in the forecast's band from P5 to P95; nine in ten should
-P90/P50      how wide the forecast is, median up to three times the deltas seen; then the same told the writes
+forecast     how far the forecast delta was off, in either direction: median over the windows
+told writes  the same for the delta curve alone, told how much is written in the window
+held         windows whose delta lay in the band from P5 to P95; nine in ten should
+P90/P50      how wide the band is upwards: median over windows of up to three times the writes seen
+rate x time  mean rate of the deltas seen, times the time
+last rate    constant-rate pre-copy: the last delta's rate, times the time (Liu et al., HPDC 2011)
+exponential  one saturating exponential through the deltas seen, told the writes; power law likewise
 ";
 
 pub use goals::goals;
@@ -41,43 +44,61 @@ pub fn backtest(found: &Backtest, chosen: bool) -> String {
     };
     let sections = [
         head(found, chosen),
-        titled("Error of the predicted delta", &tables),
-        titled("By how far ahead", &reaches(found)),
+        titled("How far the predicted delta is off", &tables),
+        titled(
+            "The same by writes in the window, as a multiple of the writes seen",
+            &reaches(found),
+        ),
         titled("How to read it", &indented(LEGEND)),
         format!("Next: {}\n", words(Advice::of(found))),
     ];
-    sections.join("\n")
+    sections
+        .into_iter()
+        .filter(|section| !section.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn head(found: &Backtest, chosen: bool) -> String {
-    let of_trace = |trace: &TraceResult| {
-        let all = windows(found, |p| p.trace == trace.trace);
-        let origin = if trace.protocol.lags_seconds.is_empty() {
-            "mean of its own snapshots"
-        } else if chosen {
-            "chosen from its length"
-        } else {
-            "as asked"
-        };
+    let Some(first) = found.traces.first().map(|trace| &trace.protocol) else {
+        return String::new();
+    };
+    let title = match found.traces.as_slice() {
+        [trace] => trace.trace.clone(),
+        traces => format!("{} traces", traces.len()),
+    };
+    let windows = found.predictions.len();
+    let unscored = windows - found.figures.scored as usize;
+    let left_out = if unscored == 0 {
+        String::new()
+    } else {
         format!(
-            "{}: {} recorded, a snapshot every {} ({origin}), forecasts see {} deltas and metrics {:.0} s old\n  \
-             {all} windows, {} scored; the others changed fewer than 15 blocks or are shorter than half a delta\n",
-            trace.trace,
-            duration(trace.seconds),
-            duration(trace.protocol.delta_seconds),
-            trace.protocol.deltas,
-            trace.protocol.metric_delay_seconds,
-            trace.figures.scored,
+            " ({unscored} more changed fewer than 15 blocks or are shorter than half a delta: not scored)"
         )
     };
-    found.traces.iter().map(of_trace).collect()
+    let spans: String = found
+        .traces
+        .iter()
+        .map(|trace| span(trace, chosen))
+        .collect();
+    format!(
+        "{title}: {} windows{left_out}\n  each forecast sees up to {} deltas and metrics {:.0} s old\n{spans}",
+        found.figures.scored, first.deltas, first.metric_delay_seconds,
+    )
 }
 
-fn windows(
-    found: &Backtest,
-    of: impl Fn(&snapmigrate_models::backtest::Prediction) -> bool,
-) -> usize {
-    found.predictions.iter().filter(|p| of(p)).count()
+fn span(trace: &TraceResult, chosen: bool) -> String {
+    let origin = match (trace.protocol.lags_seconds.is_empty(), chosen) {
+        (true, _) => "its own, on average",
+        (false, true) => "chosen from its length; --delta-seconds sets it",
+        (false, false) => "as asked",
+    };
+    format!(
+        "  {}: {} recorded, a snapshot every {} ({origin})\n",
+        trace.trace,
+        duration(trace.seconds),
+        duration(trace.protocol.delta_seconds),
+    )
 }
 
 fn lags(trace: &TraceResult) -> String {
@@ -89,8 +110,6 @@ fn lags(trace: &TraceResult) -> String {
     rows.push(row("all".to_owned(), &trace.figures));
     table(&HEADER, rows, &RIGHT)
 }
-
-const RIGHT: [usize; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
 
 fn pooled(traces: &[TraceResult], all: &Figures) -> String {
     let mut rows: Vec<Vec<String>> = traces
@@ -105,36 +124,37 @@ fn pooled(traces: &[TraceResult], all: &Figures) -> String {
 
 fn reaches(found: &Backtest) -> String {
     let mut header = HEADER;
-    header[0] = "writes, times those of the deltas seen";
-    let group = |group: &snapmigrate_models::backtest::ReachResult| {
+    header[0] = "multiple";
+    let group = |group: &ReachResult| {
         let name = match group.up_to {
             Some(up_to) => format!("{} to {up_to}", group.above),
             None => format!("more than {}", group.above),
         };
         row(name, &group.figures)
     };
+    if found.reaches.is_empty() {
+        return String::new();
+    }
     table(&header, found.reaches.iter().map(group).collect(), &RIGHT)
 }
 
 fn row(name: String, figures: &Figures) -> Vec<String> {
-    let one_curve = [
-        figures.exponential_median_abs_log_error,
-        figures.power_law_median_abs_log_error,
-    ];
+    let share =
+        |share: Option<f64>| share.map_or_else(dash, |share| format!("{:.0} %", share * 100.0));
     let width = |ratio: Option<f64>| ratio.map_or_else(dash, |ratio| format!("{ratio:.2}"));
     vec![
         name,
         figures.scored.to_string(),
         error(figures.median_abs_log_error),
+        share(figures.coverage_90_percent),
+        width(figures.p90_over_p50),
         error(figures.median_abs_log_error_known_volume),
+        share(figures.coverage_90_percent_known_volume),
+        width(figures.p90_over_p50_known_volume),
         error(figures.naive_median_abs_log_error),
         error(figures.constant_rate_median_abs_log_error),
-        error(one_curve.into_iter().flatten().reduce(f64::min)),
-        figures
-            .coverage_90_percent
-            .map_or_else(dash, |share| format!("{:.0} %", share * 100.0)),
-        width(figures.p90_over_p50),
-        width(figures.p90_over_p50_known_volume),
+        error(figures.exponential_median_abs_log_error),
+        error(figures.power_law_median_abs_log_error),
     ]
 }
 
@@ -193,7 +213,8 @@ fn words(advice: Advice) -> String {
             percent(coverage),
         ),
         Advice::Enough { forecast } => format!(
-            "nothing stands out; the deltas at hand predict the next ones to {}",
+            "nothing stands out, the deltas and metrics at hand predict the next delta to {} in the median; for windows \
+             shorter than half a delta take a probe pair of snapshots as far apart as they are long",
             off(forecast)
         ),
     }

@@ -97,9 +97,9 @@ impl Panel {
             "<rect x=\"{left}\" y=\"{top}\" width=\"{}\" height=\"{}\" fill=\"none\" stroke=\"{GREY}\"/>\n",
             PANEL.0, PANEL.1
         );
-        out += &text(left, top - 14.0, "start", 14.0, title);
+        out += &text(left, top - 34.0, "start", 14.0, title);
         out += &text(middle, bottom + 42.0, "middle", 12.0, names.0);
-        out += &text(left, top - 32.0, "start", 12.0, names.1);
+        out += &text(left, top - 12.0, "start", 12.0, names.1);
         for &tick in ticks.0 {
             let (x, _) = self.point(tick, self.y.from);
             out += &rule((x, bottom), (x, bottom + 5.0));

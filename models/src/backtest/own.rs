@@ -1,10 +1,9 @@
 //! The origins of a profile: the start of each of its own deltas, judged by the deltas that follow.
 //! It must not know what is predicted from them.
 
-use roaring::RoaringBitmap;
-
 use super::origin::{Bench, Origin};
 use super::{Backtest, BacktestError, Protocol, of_one, pooled};
+use crate::blocks::BlockSet;
 use crate::observation::{ObservedDelta, VolumeObservations};
 use crate::profile::Profile;
 use crate::units::epoch_seconds;
@@ -124,7 +123,7 @@ impl<'a> Own<'a> {
     fn windows(&self, index: usize) -> Vec<(f64, u64)> {
         let first = self.deltas[index];
         let mut windows = vec![(epoch_seconds(first.to), first.changed_blocks)];
-        let (mut union, mut end) = (blocks(first), first.to);
+        let (mut all, mut end) = (first.runs.clone(), first.to);
         for delta in self.deltas[index + 1..]
             .iter()
             .filter(|delta| delta.from >= first.to)
@@ -133,9 +132,9 @@ impl<'a> Own<'a> {
             if delta.from != end || !known {
                 break;
             }
-            union |= blocks(delta);
+            all = BlockSet::of([&*all, &*delta.runs].concat());
             end = delta.to;
-            windows.push((epoch_seconds(end), union.len()));
+            windows.push((epoch_seconds(end), all.blocks()));
         }
         windows
     }
@@ -163,16 +162,4 @@ impl<'a> Own<'a> {
 
 fn identified(delta: &ObservedDelta) -> bool {
     !delta.runs.is_empty() || delta.changed_blocks == 0
-}
-
-/// The identities of a delta; blocks beyond 2 PiB are no volume's.
-pub fn blocks(delta: &ObservedDelta) -> RoaringBitmap {
-    let mut set = RoaringBitmap::new();
-    for &(first, length) in delta.runs.iter() {
-        let last = first.saturating_add(length).min(u64::from(u32::MAX));
-        if let (Ok(first), Ok(last)) = (u32::try_from(first), u32::try_from(last)) {
-            set.insert_range(first..last);
-        }
-    }
-    set
 }

@@ -1,11 +1,8 @@
 //! The origins of a trace: every half delta, as if snapshots had been taken all along.
 //! It must not know what is predicted from them.
 
-use roaring::RoaringBitmap;
-
 use super::origin::{Bench, Origin};
 use super::{Prediction, Protocol, Trace};
-use crate::blocks::BlockSet;
 use crate::ids::{SnapshotId, VolumeId};
 use crate::inventory::{Inventory, VolumeFacts};
 use crate::observation::{ObservedDelta, VolumeObservations};
@@ -105,22 +102,10 @@ impl<'a> Replay<'a> {
             to_snapshot: snapshot(to),
             from: at_epoch_seconds(self.epoch(from)),
             to: at_epoch_seconds(self.epoch(to)),
-            changed_blocks: blocks.len(),
-            runs: BlockSet::of(runs(&blocks)),
+            changed_blocks: blocks.blocks(),
+            runs: blocks,
         }
     }
-}
-
-/// Blocks as runs `[first, length]`.
-fn runs(blocks: &RoaringBitmap) -> Vec<(u64, u64)> {
-    let mut runs: Vec<(u64, u64)> = Vec::new();
-    for block in blocks {
-        match runs.last_mut() {
-            Some(run) if run.0 + run.1 == u64::from(block) => run.1 += 1,
-            _ => runs.push((u64::from(block), 1)),
-        }
-    }
-    runs
 }
 
 #[expect(

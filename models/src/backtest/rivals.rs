@@ -4,7 +4,7 @@
 //! volume, so that only their shape is judged. They must not be used for any decision.
 
 use super::origin::weight;
-use super::own::blocks;
+use crate::blocks::BlockSet;
 use crate::dirty::Written;
 use crate::observation::ObservedDelta;
 use crate::units::epoch_seconds;
@@ -79,18 +79,18 @@ impl Rivals {
 fn unions(deltas: &[ObservedDelta], written: &[Written]) -> Vec<(f64, f64)> {
     let mut points = Vec::new();
     for begin in 0..deltas.len() {
-        let (mut union, mut volume) = (roaring::RoaringBitmap::new(), 0.0);
-        for index in begin..deltas.len() {
-            union |= blocks(&deltas[index]);
-            volume += weight(written[index]);
+        let (mut all, mut volume) = (BlockSet::default(), 0.0);
+        for (index, (delta, written)) in deltas.iter().zip(written).enumerate().skip(begin) {
             let single = index == begin;
-            let count = if single {
-                deltas[index].changed_blocks
+            all = BlockSet::of([&*all, &*delta.runs].concat());
+            volume += weight(*written);
+            let known = if single {
+                delta.changed_blocks
             } else {
-                union.len()
+                all.blocks()
             };
-            if volume > 0.0 && count > 0 && (single || !union.is_empty()) {
-                points.push((volume, count as f64));
+            if volume > 0.0 && known > 0 {
+                points.push((volume, known as f64));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A trace of writes in blocks, with its sums per minute. It must not know files or models.
 
-use roaring::RoaringBitmap;
-
+use super::marks::Marks;
+use crate::blocks::BlockSet;
 use crate::observation::WritePeriod;
 use crate::units::{BLOCK_BYTES, at_epoch_seconds};
 
@@ -81,6 +81,8 @@ pub struct Trace {
     /// Metrics that were given instead of summed up.
     metrics: Vec<WritePeriod>,
     end_bytes: u64,
+    /// One more than the highest block written.
+    end_block: u32,
 }
 
 /// A volume whose writes are known as blocks, with the metrics that a service shows of it.
@@ -118,11 +120,7 @@ impl Trace {
         };
         for (at, first) in writes.take(MAX_WRITES) {
             if at >= trace.seconds() {
-                trace.writes.push(Write {
-                    at,
-                    first,
-                    blocks: 1,
-                });
+                trace.add(at, first, 1);
             }
         }
         trace
@@ -154,11 +152,7 @@ impl Trace {
         let end_bytes = self.sound(at, offset_bytes, size_bytes)?;
         let first = offset_bytes / BLOCK_BYTES;
         let last = (end_bytes - 1) / BLOCK_BYTES;
-        self.writes.push(Write {
-            at,
-            first: first as u32,
-            blocks: (last - first + 1) as u32,
-        });
+        self.add(at, first as u32, (last - first + 1) as u32);
         let minute = (at / f64::from(METRIC_SECONDS)) as usize;
         self.minutes
             .resize(self.minutes.len().max(minute + 1), (0.0, 0.0));
@@ -166,6 +160,11 @@ impl Trace {
         *sums = (sums.0 + size_bytes as f64, sums.1 + 1.0);
         self.end_bytes = self.end_bytes.max(end_bytes);
         Ok(())
+    }
+
+    fn add(&mut self, at: f64, first: u32, blocks: u32) {
+        self.end_block = self.end_block.max(first.saturating_add(blocks));
+        self.writes.push(Write { at, first, blocks });
     }
 
     /// Where the write ends, if it can be.
@@ -229,26 +228,26 @@ impl Trace {
 
     /// The distinct blocks written from `from` until before `to`.
     #[must_use]
-    pub fn blocks(&self, from: f64, to: f64) -> RoaringBitmap {
-        let mut blocks = RoaringBitmap::new();
+    pub fn blocks(&self, from: f64, to: f64) -> BlockSet {
+        let mut marks = Marks::new(self.end_block);
         for write in self.between(from, to) {
-            blocks.insert_range(write.first..write.first + write.blocks);
+            marks.mark(write.first, write.blocks);
         }
-        blocks
+        marks.blocks()
     }
 
     /// Numbers of distinct blocks written from `from` until before each of `ends`, which ascend.
     #[must_use]
     pub fn counts(&self, from: f64, ends: &[f64]) -> Vec<u64> {
-        let mut blocks = RoaringBitmap::new();
+        let mut marks = Marks::new(self.end_block);
         let mut since = from;
         let mut counts = Vec::with_capacity(ends.len());
         for &end in ends {
             for write in self.between(since, end) {
-                blocks.insert_range(write.first..write.first + write.blocks);
+                marks.mark(write.first, write.blocks);
             }
             since = end;
-            counts.push(blocks.len());
+            counts.push(marks.count());
         }
         counts
     }
