@@ -9,10 +9,19 @@ use crate::dirty::Written;
 use crate::observation::WritePeriod;
 use crate::units::{BLOCK_BYTES, epoch_seconds};
 
+mod clock;
+mod cycle;
+mod experts;
+mod ledger;
+mod origins;
+mod past;
 mod paths;
+mod record;
 
-use paths::LoadClock;
+use clock::LoadClock;
 pub use paths::LoadPaths;
+use record::Entry;
+pub use record::Record;
 
 /// Mean write size above which a period counts as bulk writing (between 24 and 64 KiB on server
 /// traces; 32 KiB won).
@@ -52,6 +61,9 @@ pub struct LoadModel {
     pub mean_ops_per_second: f64,
     /// Where it comes from.
     pub provenance: String,
+    /// What was written so far.
+    #[serde(default)]
+    pub record: Record,
 }
 
 impl LoadModel {
@@ -71,6 +83,7 @@ impl LoadModel {
             hours,
             ..Self::assumed()
         };
+        model.record = Record::of(&periods.entries(&model));
         model.level = periods.recent_level(&model);
         (model.level_spread, model.burst_spread) = periods.spreads(&model);
         model.provenance = format!(
@@ -102,6 +115,7 @@ impl LoadModel {
             history_hours: 0.0,
             mean_bytes_per_second: ASSUMED_OPS_PER_SECOND * 8192.0,
             mean_ops_per_second: ASSUMED_OPS_PER_SECOND,
+            record: Record::default(),
             provenance: "write load: assumed (100 writes per second, no write history); metrics \
                          of a few hours would narrow it most"
                 .to_owned(),
@@ -196,6 +210,24 @@ impl History {
             fresh
         });
         Self(periods)
+    }
+
+    fn entries(&self, model: &LoadModel) -> Vec<Entry> {
+        let one = |p: &WritePeriod| {
+            let written = model.written(p.write_bytes, p.write_ops);
+            let seconds = f64::from(p.period_seconds);
+            Entry {
+                start: p.start(),
+                seconds,
+                written,
+                calm_seconds: if written.bulk_blocks > 0.0 {
+                    0.0
+                } else {
+                    seconds
+                },
+            }
+        };
+        self.0.iter().map(one).collect()
     }
 
     fn seconds(&self) -> f64 {

@@ -1,0 +1,119 @@
+//! Sums of a record over any span of time. It must not know what they are used for.
+
+use crate::dirty::Written;
+
+use super::record::Entry;
+
+/// What is known of a span of time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sums {
+    pub(super) small: f64,
+    pub(super) bulk_blocks: f64,
+    /// Seconds of it that are known at all.
+    pub(super) seconds: f64,
+    /// Seconds of it in which no bulk writing hid the small one.
+    pub(super) calm_seconds: f64,
+}
+
+impl Sums {
+    fn plus(self, entry: &Entry) -> Self {
+        Self {
+            small: self.small + entry.written.small,
+            bulk_blocks: self.bulk_blocks + entry.written.bulk_blocks,
+            seconds: self.seconds + entry.seconds,
+            calm_seconds: self.calm_seconds + entry.calm_seconds,
+        }
+    }
+
+    fn between(self, other: Self, share: f64) -> Self {
+        let mix = |a: f64, b: f64| a + (b - a) * share;
+        Self {
+            small: mix(self.small, other.small),
+            bulk_blocks: mix(self.bulk_blocks, other.bulk_blocks),
+            seconds: mix(self.seconds, other.seconds),
+            calm_seconds: mix(self.calm_seconds, other.calm_seconds),
+        }
+    }
+}
+
+/// Running sums at every boundary of a record.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ledger {
+    at: Vec<f64>,
+    sums: Vec<Sums>,
+}
+
+impl Ledger {
+    /// From entries in order, without overlap.
+    pub(super) fn of(entries: &[Entry]) -> Self {
+        let mut ledger = Self::default();
+        let mut sum = Sums::default();
+        for entry in entries {
+            if ledger.at.last().is_none_or(|end| entry.start > end + 1e-6) {
+                ledger.push(entry.start, sum);
+            }
+            sum = sum.plus(entry);
+            ledger.push(entry.end(), sum);
+        }
+        ledger
+    }
+
+    fn push(&mut self, at: f64, sum: Sums) {
+        self.at.push(at);
+        self.sums.push(sum);
+    }
+
+    pub(super) fn start(&self) -> f64 {
+        self.at.first().copied().unwrap_or(0.0)
+    }
+
+    pub(super) fn end(&self) -> f64 {
+        self.at.last().copied().unwrap_or(0.0)
+    }
+
+    /// Seconds known in all.
+    pub(super) fn seconds(&self) -> f64 {
+        self.sums.last().map_or(0.0, |sum| sum.seconds)
+    }
+
+    pub(super) fn all(&self) -> Sums {
+        self.sums.last().copied().unwrap_or_default()
+    }
+
+    pub(super) fn between(&self, from: f64, to: f64) -> Sums {
+        let (a, b) = (self.until(from), self.until(to));
+        Sums {
+            small: (b.small - a.small).max(0.0),
+            bulk_blocks: (b.bulk_blocks - a.bulk_blocks).max(0.0),
+            seconds: (b.seconds - a.seconds).max(0.0),
+            calm_seconds: (b.calm_seconds - a.calm_seconds).max(0.0),
+        }
+    }
+
+    fn until(&self, at: f64) -> Sums {
+        let after = self.at.partition_point(|boundary| *boundary <= at);
+        match (after.checked_sub(1), self.at.get(after)) {
+            (None, _) => Sums::default(),
+            (Some(before), None) => self.sums[before],
+            (Some(before), Some(next)) => {
+                let share = (at - self.at[before]) / (next - self.at[before]);
+                self.sums[before].between(self.sums[after], share)
+            }
+        }
+    }
+
+    /// Boundaries with what was written between them, unknown spans as `None`.
+    pub(super) fn spans(&self) -> impl Iterator<Item = (f64, f64, Option<Written>)> {
+        self.at
+            .windows(2)
+            .zip(self.sums.windows(2))
+            .map(|(at, sums)| {
+                let written = Written {
+                    small: sums[1].small - sums[0].small,
+                    bulk_blocks: sums[1].bulk_blocks - sums[0].bulk_blocks,
+                };
+                let known = sums[1].seconds > sums[0].seconds;
+                (at[0], at[1], known.then_some(written))
+            })
+    }
+}
