@@ -9,14 +9,19 @@ use crate::dirty::Written;
 use crate::observation::WritePeriod;
 use crate::units::{BLOCK_BYTES, epoch_seconds};
 
+mod bulk;
 mod clock;
 mod cycle;
 mod experts;
 mod ledger;
+mod luck;
 mod origins;
+mod panel;
 mod past;
 mod paths;
 mod record;
+mod surprise;
+mod teller;
 
 use clock::LoadClock;
 pub use paths::LoadPaths;

@@ -11,7 +11,7 @@ const STEPS: f64 = 720.0;
 const LEAST_CORRELATION: f64 = 0.4;
 /// Shortest rhythm in steps, and how often it must have been seen.
 const LEAST_STEPS: usize = 4;
-const SEEN: usize = 2;
+const SEEN: f64 = 1.3;
 
 /// Period of the strongest repetition of the small writes' log rate, in seconds.
 pub(super) fn find(ledger: &Ledger) -> Option<f64> {
@@ -19,7 +19,7 @@ pub(super) fn find(ledger: &Ledger) -> Option<f64> {
     let step = FINEST_STEP_SECONDS.max((length / STEPS / 60.0).ceil() * 60.0);
     let count = whole(length / step);
     let rates = rates(ledger, step, count);
-    let longest = count / SEEN;
+    let longest = whole(count as f64 / SEEN);
     let correlations: Vec<f64> = (0..=longest).map(|lag| correlation(&rates, lag)).collect();
     let peak = |lag: &usize| {
         let c = |lag: usize| correlations.get(lag).copied().unwrap_or(-1.0);

@@ -2,7 +2,8 @@
 //!
 //! It must not know forecasts.
 
-use super::ledger::Ledger;
+use super::bulk::Jobs;
+use super::ledger::{Ledger, Sums};
 use super::record::Record;
 
 const DAY: f64 = 86_400.0;
@@ -26,6 +27,9 @@ pub(super) struct Past {
     /// A rhythm shorter than a day, in seconds.
     pub(super) cycle: Option<f64>,
     pub(super) days: Days,
+    pub(super) jobs: Jobs,
+    /// Small writes per second of the busiest ten minutes.
+    pub(super) busiest: f64,
 }
 
 impl Past {
@@ -40,9 +44,23 @@ impl Past {
             rate,
             floor: (FLOOR_SHARE * rate).max(f64::MIN_POSITIVE),
             bulk_rate: all.bulk_blocks / all.seconds.max(1.0),
+            busiest: busiest(&ledger),
+            jobs: Jobs::of(&ledger),
             cycle: super::cycle::find(&ledger),
             ledger,
         }
+    }
+
+    /// Days to tell a rhythm of the day from.
+    pub(super) fn has_days(&self) -> bool {
+        self.ledger.end() - self.ledger.start() >= 2.0 * DAY
+    }
+
+    /// Sums of a span; `None` when too little is known or it is not over.
+    pub(super) fn known(&self, from: f64, to: f64) -> Option<Sums> {
+        let sums = self.ledger.between(from, to);
+        let enough = sums.seconds > 0.0 && sums.seconds >= KNOWN_SHARE * (to - from);
+        (enough && to <= self.ledger.end() + 1e-6).then_some(sums)
     }
 
     /// Small writes per second outside bulk writing; `None` when too little is known.
@@ -114,4 +132,21 @@ fn slot_of_day(at: f64) -> usize {
 )]
 pub(super) fn whole(value: f64) -> usize {
     value.clamp(0.0, 1e9) as usize
+}
+
+fn busiest(ledger: &Ledger) -> f64 {
+    let count = whole((ledger.end() - ledger.start()) / 600.0).min(3000);
+    let rate = |k: usize| {
+        let to = ledger.end() - 600.0 * k as f64;
+        let sums = ledger.between(to - 600.0, to);
+        sums.small / sums.seconds.max(300.0)
+    };
+    (0..count).map(rate).fold(0.0, f64::max)
+}
+
+/// Nearest rank; zero of nothing.
+pub(super) fn quantile(mut values: Vec<f64>, level: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let rank = whole(level * values.len().saturating_sub(1) as f64);
+    values.get(rank).copied().unwrap_or(0.0)
 }
