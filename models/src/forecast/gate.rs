@@ -7,22 +7,16 @@ use crate::draws::{DRAWS, Draw, GLANCE_DRAWS, SEARCH_DRAWS, draws, outcomes};
 use crate::evidence::{Evidence, MeasuredRound};
 use crate::ids::{Region, VolumeId};
 use crate::load::{LoadModel, LoadPaths};
-use crate::observation::{ObservedDuration, ServiceStep};
+use crate::observation::{ObservedDuration, ServiceStep, WritePeriod};
 use crate::plan::{Forecast, Plan};
 use crate::policy::TransferPath;
-use crate::units::{BLOCK_BYTES, GIB, Quantiles, Timestamp, at_epoch_seconds, epoch_seconds};
+use crate::units::{BLOCK_BYTES, GIB, Quantiles, Timestamp, at_epoch_seconds, epoch_seconds, span};
 
 use super::{FittedModel, VolumeModel, provenance, shares, widened};
 use crate::service::{Setting, learned};
 
-/// Log spread of the level when the last minutes were watched.
-const FRESH_LEVEL_SPREAD: f64 = 0.08;
-/// Share of the hour-to-hour scatter that is left when the last minutes were watched.
-const FRESH_BURST_SHARE: f64 = 0.5;
-/// Least log spread between the watched minutes and the window.
-const FRESH_LEAST_BURST: f64 = 0.05;
-/// A fresh rate below the rhythm's may be a lull: only half of it counts, in ln.
-const LULL_SHARE: f64 = 0.5;
+/// The fresh rate speaks of so many seconds.
+const FRESH_SECONDS: u32 = 300;
 
 /// Forecast of a cutover that starts now, from everything measured so far. Falls back to the
 /// plan's knowledge wherever the evidence is silent; `seed` fixes every draw.
@@ -218,7 +212,8 @@ fn written_between(
         )
 }
 
-/// Scales the loads to the watched minutes; says so.
+/// The loads after the watched minutes, each volume with its usual share of the group's writing;
+/// says so.
 fn with_fresh_rate(
     volumes: &mut [VolumeModel],
     evidence: &Evidence,
@@ -226,50 +221,30 @@ fn with_fresh_rate(
 ) -> Option<String> {
     let positive = |rate: Option<f64>| rate.filter(|rate| rate.is_finite() && *rate > 0.0);
     let bytes = positive(evidence.fresh_write_bytes_per_second)?;
-    let (expected_bytes, expected_ops) = expected_rates(volumes, now);
-    let by_bytes = bytes / expected_bytes.max(1e-9);
+    let usual = volumes.iter().map(|v| usual_rate(&v.load));
+    let (usual_bytes, usual_ops) =
+        usual.fold((0.0, 0.0), |sum, rate| (sum.0 + rate.0, sum.1 + rate.1));
+    let by_bytes = bytes / usual_bytes.max(1e-9);
     let by_ops = positive(evidence.fresh_write_ops_per_second)
-        .map_or(by_bytes, |ops| ops / expected_ops.max(1e-9));
-    let ratio = (by_bytes * by_ops).sqrt().clamp(0.01, 100.0);
-    let counted = if ratio < 1.0 {
-        ratio.powf(LULL_SHARE)
-    } else {
-        ratio
-    };
+        .map_or(by_bytes, |ops| ops / usual_ops.max(1e-9));
     for volume in volumes.iter_mut() {
-        let load = &mut volume.load;
-        load.level *= counted;
-        load.level_spread = load.level_spread.min(FRESH_LEVEL_SPREAD);
-        load.burst_spread = (load.burst_spread * FRESH_BURST_SHARE).max(FRESH_LEAST_BURST);
+        let (bytes, ops) = usual_rate(&volume.load);
+        let watched = WritePeriod {
+            start: now - span(f64::from(FRESH_SECONDS)),
+            period_seconds: FRESH_SECONDS,
+            write_bytes: bytes * by_bytes * f64::from(FRESH_SECONDS),
+            write_ops: ops * by_ops * f64::from(FRESH_SECONDS),
+        };
+        volume.load = volume.load.with_recent(&[watched], epoch_seconds(now));
     }
     Some(format!(
-        "write load: measured (fresh rate, {ratio:.2} of what the rhythm expects now)"
+        "write load: measured (fresh rate, {by_bytes:.2} of the mean in bytes, {by_ops:.2} in operations)"
     ))
 }
 
-/// Bytes and operations per second the rhythm expects of the group in the hour around `now`.
-fn expected_rates(volumes: &[VolumeModel], now: Timestamp) -> (f64, f64) {
-    let now = epoch_seconds(now);
-    let share = |load: &LoadModel| {
-        let hour = LoadPaths::of(load, now).expected(now - 300.0, now);
-        let minute = load.minute().scaled(5.0 / load.level.max(1e-9));
-        let mean = minute.small + minute.bulk_blocks;
-        if mean > 0.0 {
-            (hour.small + hour.bulk_blocks) / mean
-        } else {
-            1.0
-        }
-    };
-    volumes
-        .iter()
-        .map(|v| &v.load)
-        .fold((0.0, 0.0), |sum, load| {
-            let share = share(load);
-            (
-                sum.0 + load.mean_bytes_per_second * share,
-                sum.1 + load.mean_ops_per_second * share,
-            )
-        })
+/// Mean bytes and operations per second.
+fn usual_rate(load: &LoadModel) -> (f64, f64) {
+    (load.mean_bytes_per_second, load.mean_ops_per_second)
 }
 
 /// Durations of the evidence; those of rounds as a whole where it has no single ones.

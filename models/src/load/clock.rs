@@ -2,7 +2,7 @@
 
 use crate::dirty::Written;
 
-use super::{HOUR, LoadModel, hour_slot};
+use super::{HOUR, LoadModel};
 
 /// The rhythm times the level, prepared for questions about windows.
 #[derive(Clone, Debug)]
@@ -52,4 +52,13 @@ impl LoadClock {
             .plus(self.until[slot])
             .plus(self.hours[slot].scaled(inside))
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a remainder below the cycle"
+)]
+pub(super) fn hour_slot(at: f64, cycle: usize) -> usize {
+    ((at / HOUR).floor().rem_euclid(cycle as f64) as usize).min(cycle - 1)
 }

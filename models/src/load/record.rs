@@ -78,9 +78,19 @@ impl Record {
         self.0.iter().flat_map(Stretch::entries).collect()
     }
 
-    /// Nothing is known.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// With newer entries, in order and without overlap, which count where both tell.
+    pub(super) fn joined(&self, fresh: &[Entry]) -> Self {
+        let told = |entry: &Entry| {
+            let next = fresh.partition_point(|new| new.end() <= entry.start + TOUCHING_SECONDS);
+            fresh
+                .get(next)
+                .is_some_and(|new| new.start < entry.end() - TOUCHING_SECONDS)
+        };
+        let mut all = self.entries();
+        all.retain(|entry| !told(entry));
+        all.extend(fresh);
+        all.sort_by(|a, b| a.start.total_cmp(&b.start));
+        Self::of(&untangled(all))
     }
 }
 

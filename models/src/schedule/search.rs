@@ -351,7 +351,7 @@ impl<'a> Search<'a> {
         self.model
             .volumes
             .iter()
-            .map(|v| v.load.mean_bytes_per_second * v.load.level)
+            .map(|v| v.load.mean_bytes_per_second)
             .sum()
     }
 
