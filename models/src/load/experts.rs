@@ -48,12 +48,15 @@ pub(super) enum Stand {
 impl Expert {
     /// The experts worth asking about a past.
     pub(super) fn all(past: &Past) -> Vec<Self> {
-        let lasts = LASTS.iter().map(|seconds| Self::Last(*seconds));
+        let long = past.ledger.end() - past.ledger.start();
+        let lasts = LASTS.iter().filter(|seconds| **seconds < long);
         let periods = past.cycle.into_iter().chain([DAY, WEEK]);
+        let periods = periods.filter(|period| *period < long);
         lasts
+            .map(|seconds| Self::Last(*seconds))
             .chain([Self::Ever, Self::Trend])
             .chain(periods.map(Self::Before))
-            .chain([Self::SameTime])
+            .chain((long > DAY).then_some(Self::SameTime))
             .collect()
     }
 

@@ -14,6 +14,8 @@ const SLOTS: usize = 48;
 const KNOWN_SHARE: f64 = 0.3;
 /// A rate below this share of the mean is as good as idle.
 const FLOOR_SHARE: f64 = 0.01;
+/// One write a year: where nothing was ever written, that is idle too.
+const LEAST_FLOOR: f64 = 3e-8;
 
 /// The past as the forecast sees it.
 #[derive(Clone, Debug)]
@@ -42,7 +44,7 @@ impl Past {
         Self {
             days: Days::of(&ledger),
             rate,
-            floor: (FLOOR_SHARE * rate).max(f64::MIN_POSITIVE),
+            floor: (FLOOR_SHARE * rate).max(LEAST_FLOOR),
             bulk_rate: all.bulk_blocks / all.seconds.max(1.0),
             busiest: busiest(&ledger),
             jobs: Jobs::of(&ledger),

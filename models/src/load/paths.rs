@@ -17,7 +17,7 @@ const DAY: f64 = 86_400.0;
 /// Steps ahead: (until, step), in seconds; without days to tell of the last ones are longer.
 const STEPS: [(f64, f64); 3] = [
     (1800.0, 60.0),
-    (4.0 * HOUR, 300.0),
+    (4.0 * HOUR, 600.0),
     (8.0 * DAY + 4.0 * HOUR, HOUR),
 ];
 const LONG_STEPS: [(f64, f64); 4] = [

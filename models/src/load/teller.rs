@@ -169,11 +169,12 @@ impl<'a> Teller<'a> {
         let now = &self.now[favourite.unwrap_or(self.now.len() - 1)];
         let bulk = BulkLine::of(path, self.past);
         let surprise = Surprise::of(path, self.past);
+        let scatter = scattered(path);
         let mut sum = Written::default();
         let mut written = vec![sum];
         for (step, (now, told)) in now.iter().zip(story).enumerate() {
             let (a, b) = (self.steps[step], self.steps[step + 1]);
-            let unknown = self.unknown((a + b) / 2.0) * scattered(path);
+            let unknown = self.unknown((a + b) / 2.0) * scatter;
             let log_rate = (now + told.log_ratio + unknown).clamp(-LOG_RATE_LIMIT, LOG_RATE_LIMIT);
             let small = (log_rate.exp() - self.past.floor).max(0.0);
             let bulk = bulk.rate(a, told.bulk_rate) * unknown.exp();

