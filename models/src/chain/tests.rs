@@ -113,7 +113,8 @@ fn rounds_taken_at_once_approach_the_fixed_point_from_above() {
     };
     let each: Vec<f64> = (0..=6).map(of_round).collect();
     assert!(each[1] < each[0] && each[2] <= each[1], "{each:?}");
-    assert!((each[6] / each[5]).ln().abs() < 0.15, "{each:?}");
+    // Every round sees other minutes of its path, so the last ones differ a little.
+    assert!((each[6] / each[5]).ln().abs() < 0.25, "{each:?}");
     for run in runs {
         for pair in run.rounds.windows(2) {
             assert!(pair[1].at >= pair[0].ready() - 1e-6, "one at a time");

@@ -146,7 +146,7 @@ fn taught(plan: &Plan, evidence: &Evidence, now: Timestamp) -> FittedModel {
         .iter()
         .map(|volume| with_rounds(volume, &rounds, size_blocks(plan, volume)))
         .collect();
-    let fresh = with_fresh_rate(&mut volumes, evidence, now);
+    let fresh = with_watched(&mut volumes, evidence, now);
     let durations = durations(plan, evidence, &rounds);
     let services = learned(&plan.model.services, &durations, &setting(plan));
     let mut model = FittedModel {
@@ -212,34 +212,48 @@ fn written_between(
         )
 }
 
-/// The loads after the watched minutes, each volume with its usual share of the group's writing;
-/// says so.
-fn with_fresh_rate(
+/// The loads after everything that was read of their writing; where only the group's fresh rate
+/// was, each volume has its usual share of it. Says so.
+fn with_watched(
     volumes: &mut [VolumeModel],
     evidence: &Evidence,
     now: Timestamp,
 ) -> Option<String> {
-    let positive = |rate: Option<f64>| rate.filter(|rate| rate.is_finite() && *rate > 0.0);
-    let bytes = positive(evidence.fresh_write_bytes_per_second)?;
     let usual = volumes.iter().map(|v| usual_rate(&v.load));
-    let (usual_bytes, usual_ops) =
-        usual.fold((0.0, 0.0), |sum, rate| (sum.0 + rate.0, sum.1 + rate.1));
-    let by_bytes = bytes / usual_bytes.max(1e-9);
-    let by_ops = positive(evidence.fresh_write_ops_per_second)
-        .map_or(by_bytes, |ops| ops / usual_ops.max(1e-9));
+    let usual = usual.fold((0.0, 0.0), |sum, rate| (sum.0 + rate.0, sum.1 + rate.1));
+    let fresh = fresh_factors(evidence, usual);
     for volume in volumes.iter_mut() {
-        let (bytes, ops) = usual_rate(&volume.load);
-        let watched = WritePeriod {
-            start: now - span(f64::from(FRESH_SECONDS)),
-            period_seconds: FRESH_SECONDS,
-            write_bytes: bytes * by_bytes * f64::from(FRESH_SECONDS),
-            write_ops: ops * by_ops * f64::from(FRESH_SECONDS),
-        };
-        volume.load = volume.load.with_recent(&[watched], epoch_seconds(now));
+        let read = evidence.recent_writes.iter();
+        let read = read.filter(|writes| writes.volume == volume.volume);
+        let mut periods: Vec<WritePeriod> = read.flat_map(|w| w.periods.clone()).collect();
+        if let Some(factors) = fresh.filter(|_| periods.is_empty()) {
+            periods.push(share_of(factors, &volume.load, now));
+        }
+        volume.load = volume.load.with_recent(&periods, epoch_seconds(now));
     }
-    Some(format!(
-        "write load: measured (fresh rate, {by_bytes:.2} of the mean in bytes, {by_ops:.2} in operations)"
-    ))
+    fresh.map(|(bytes, ops)| {
+        format!("write load: measured (fresh rate, {bytes:.2} of the mean in bytes, {ops:.2} in operations)")
+    })
+}
+
+/// The group's fresh rate over its mean, in bytes and operations.
+fn fresh_factors(evidence: &Evidence, usual: (f64, f64)) -> Option<(f64, f64)> {
+    let positive = |rate: Option<f64>| rate.filter(|rate| rate.is_finite() && *rate > 0.0);
+    let bytes = positive(evidence.fresh_write_bytes_per_second)? / usual.0.max(1e-9);
+    let ops = positive(evidence.fresh_write_ops_per_second);
+    Some((bytes, ops.map_or(bytes, |ops| ops / usual.1.max(1e-9))))
+}
+
+/// A volume's share of the fresh rate.
+fn share_of(factors: (f64, f64), load: &LoadModel, now: Timestamp) -> WritePeriod {
+    let (bytes, ops) = usual_rate(load);
+    let seconds = f64::from(FRESH_SECONDS);
+    WritePeriod {
+        start: now - span(seconds),
+        period_seconds: FRESH_SECONDS,
+        write_bytes: bytes * factors.0 * seconds,
+        write_ops: ops * factors.1 * seconds,
+    }
 }
 
 /// Mean bytes and operations per second.
