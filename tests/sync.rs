@@ -1,6 +1,9 @@
 //! `sync` against an oracle: random histories of writes, zeros, holes and growth, in process against the lab;
 //! then kills, altered bytes, quotas and bad input, against a served one.
 
+#[cfg(feature = "system-tests")]
+#[path = "sync/devices.rs"]
+mod devices;
 #[path = "sync/histories.rs"]
 mod histories;
 #[path = "sync/oracle.rs"]

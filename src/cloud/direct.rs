@@ -1,7 +1,6 @@
 //! The EBS direct APIs call by call, for a caller that paces, repeats and hedges by itself.
 //!
-//! Nothing is repeated here and no answer is kept whole: a throttle must reach the caller's governor, and
-//! a block's bytes stay in the pieces in which they came from the network.
+//! Nothing is repeated here: a throttle must reach the caller's governor.
 
 use aws_sdk_ebs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ebs::operation::get_snapshot_block::GetSnapshotBlockError;
@@ -19,6 +18,9 @@ use snapmigrate_models::step::FailureClass;
 use super::blocks::{PAGE_BLOCKS, ascending, integrity};
 use super::error::classify;
 use super::{Cloud, CloudError};
+
+/// Most bytes of a block (EBS direct APIs, block size).
+const BLOCK: usize = 524_288;
 
 /// What is listed: the blocks of one snapshot, or those in which two of one lineage differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,8 +67,8 @@ pub struct ListedPage {
 pub struct BlockBody {
     /// SHA-256 that the service sent with them.
     pub promised: [u8; 32],
-    /// The bytes in order.
-    pub pieces: Vec<Bytes>,
+    /// The bytes, in memory of their own: the connection's buffers are free again.
+    pub bytes: Bytes,
 }
 
 /// The EBS direct APIs of one side, each call sent once.
@@ -192,11 +194,18 @@ impl Direct {
         };
         let promised = answer.checksum().and_then(digest);
         let promised = promised.ok_or_else(|| broken("the answer has no SHA-256 checksum"))?;
-        let mut pieces = Vec::with_capacity(4);
+        let mut bytes = Vec::with_capacity(BLOCK);
         while let Some(piece) = answer.block_data.next().await {
-            pieces.push(piece.map_err(|error| broken(&format!("the body broke off: {error}")))?);
+            let piece = piece.map_err(|error| broken(&format!("the body broke off: {error}")))?;
+            if bytes.len() + piece.len() > BLOCK {
+                return Err(broken("the answer is longer than a block"));
+            }
+            bytes.extend_from_slice(&piece);
         }
-        Ok(BlockBody { promised, pieces })
+        Ok(BlockBody {
+            promised,
+            bytes: bytes.into(),
+        })
     }
 }
 

@@ -45,6 +45,13 @@ impl Served {
 
     /// One EC2 call; the first id with this prefix in its answer.
     pub fn ec2(&self, form: &str, prefix: &str) -> String {
+        let answer = self.answer(form);
+        let mut found = ids(&answer, prefix);
+        assert!(!found.is_empty(), "{form}: {answer}");
+        found.swap_remove(0)
+    }
+
+    fn answer(&self, form: &str) -> String {
         let body = format!("{form}&Version=2016-11-15");
         let mut stream = TcpStream::connect(self.address()).expect("the server listens");
         write!(
@@ -57,9 +64,7 @@ impl Served {
         .expect("it reads");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it answers");
-        let mut found = ids(&answer, prefix);
-        assert!(!found.is_empty(), "{form}: {answer}");
-        found.swap_remove(0)
+        answer
     }
 
     /// A new volume of 1 GiB.
@@ -70,9 +75,15 @@ impl Served {
         (id, Volume::open(&image))
     }
 
+    /// A completed snapshot of a volume.
     pub fn snapshot(&self, volume: &str) -> String {
         let form = format!("Action=CreateSnapshot&VolumeId={volume}");
-        self.ec2(&form, "snap-")
+        let id = self.ec2(&form, "snap-");
+        let described = format!("Action=DescribeSnapshots&SnapshotId.1={id}");
+        while !self.answer(&described).contains("completed") {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        id
     }
 
     pub fn file(&self, name: &str) -> PathBuf {

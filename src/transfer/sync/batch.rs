@@ -95,7 +95,7 @@ impl Desk {
         for arrived in batch {
             let digest = match &arrived.content {
                 Content::Zeros => Some(self.zeros),
-                Content::Bytes(pieces) => checked(pieces, arrived.promised),
+                Content::Bytes(bytes) => checked(bytes, arrived.promised),
             };
             let Some(digest) = digest else {
                 written.corrupt.push(arrived.block);
@@ -237,15 +237,10 @@ impl Desk {
     }
 }
 
-/// The digest of a whole block's pieces, when it is the promised one.
-fn checked(pieces: &[bytes::Bytes], promised: Option<Sha>) -> Option<Sha> {
-    if pieces.iter().map(bytes::Bytes::len).sum::<usize>() != BLOCK {
-        return None;
-    }
-    let mut digest = Sha256::new();
-    pieces.iter().for_each(|piece| digest.update(piece));
-    let digest: Sha = digest.finalize().into();
-    (promised == Some(digest)).then_some(digest)
+/// The digest of a whole block, when it is the promised one.
+fn checked(bytes: &[u8], promised: Option<Sha>) -> Option<Sha> {
+    let digest: Sha = Sha256::digest(bytes).into();
+    (bytes.len() == BLOCK && promised == Some(digest)).then_some(digest)
 }
 
 /// A desk that several threads work at.

@@ -23,8 +23,8 @@ use super::state::Sha;
 use super::target::Content;
 use crate::cloud::BlockBody;
 
-/// Blocks of one batch: long enough to coalesce, 16 MiB.
-const BATCH: usize = 32;
+/// Blocks of one batch: long enough to coalesce, 8 MiB.
+const BATCH: usize = 16;
 /// Batches under way: one being checked and one being written on each of two cores.
 const BATCHES: usize = 3;
 /// Blocks written that may wait to be settled.
@@ -207,7 +207,7 @@ impl<'a> Engine<'a> {
                 self.flow.completed(Instant::now(), self.calls.usual());
                 self.arrived.push(Arrived {
                     block: wanted.block,
-                    content: Content::Bytes(body.pieces),
+                    content: Content::Bytes(body.bytes),
                     promised: Some(body.promised),
                     is_new: wanted.is_new,
                 });

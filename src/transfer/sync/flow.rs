@@ -11,8 +11,8 @@ use tokio::time::Instant;
 const START: usize = 16;
 /// Fewest: two connections per core of a small machine.
 const LEAST: usize = 8;
-/// Most: at 100 ms a read 200 reach the quota of 1,000 per second with room for slow ones.
-const MOST: usize = 224;
+/// Most: at 100 ms a read they reach the quota of 1,000 per second with room for slow ones, and hold 64 MiB.
+const MOST: usize = 128;
 /// Gain for which twice as many are kept.
 const GAIN: f64 = 1.10;
 /// Loss that is no loss.

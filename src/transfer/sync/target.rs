@@ -34,8 +34,8 @@ pub enum ReadBack {
 /// What a block is to become.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// These bytes, in pieces.
-    Bytes(Vec<Bytes>),
+    /// These bytes.
+    Bytes(Bytes),
     /// Zeros.
     Zeros,
 }
@@ -200,8 +200,9 @@ impl Target {
             if !is_zeros(&part[0].1) {
                 self.write_bytes(from, part)?;
             } else if self.is_device {
+                let zeros = Aligned::zeroed(BLOCK);
                 for (block, _) in part {
-                    self.device_write(block * BLOCK_BYTES, &mut Aligned::zeroed(BLOCK), BLOCK)?;
+                    self.device_write(block * BLOCK_BYTES, &zeros)?;
                 }
             } else {
                 let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
@@ -224,35 +225,33 @@ impl Target {
     }
 
     fn write_bytes(&self, from: u64, run: &[(u64, Content)]) -> io::Result<()> {
-        let pieces = run.iter().flat_map(|(_, content)| match content {
-            Content::Bytes(pieces) => pieces.as_slice(),
-            Content::Zeros => &[],
+        let blocks = run.iter().filter_map(|(_, content)| match content {
+            Content::Bytes(bytes) => Some(bytes),
+            Content::Zeros => None,
         });
         if self.is_device && self.direct.is_some() {
             let mut buffer = Aligned::zeroed(run.len() * BLOCK);
-            let mut filled = 0;
-            for piece in pieces {
-                buffer[filled..filled + piece.len()].copy_from_slice(piece);
-                filled += piece.len();
+            for (into, bytes) in buffer.chunks_exact_mut(BLOCK).zip(blocks) {
+                into.copy_from_slice(bytes);
             }
-            return self.device_write(from, &mut buffer, filled);
+            return self.device_write(from, &buffer);
         }
-        let pieces: Vec<&Bytes> = pieces.collect();
+        let slices: Vec<IoSlice<'_>> = blocks.map(|bytes| IoSlice::new(bytes)).collect();
         let mut at = from;
-        for chunk in pieces.chunks(PIECES_MAX) {
-            at += self.write_pieces(at, chunk)?;
+        for part in slices.chunks(PIECES_MAX) {
+            self.write_slices(at, &mut part.to_vec())?;
+            at += part.len() as u64 * BLOCK_BYTES;
         }
         Ok(())
     }
 
-    fn device_write(&self, from: u64, buffer: &mut Aligned, bytes: usize) -> io::Result<()> {
+    fn device_write(&self, from: u64, buffer: &Aligned) -> io::Result<()> {
         let file = self.direct.as_ref().unwrap_or(&self.file);
-        file.write_all_at(&buffer[..bytes], from)
+        file.write_all_at(buffer, from)
     }
 
-    fn write_pieces(&self, from: u64, pieces: &[&Bytes]) -> io::Result<u64> {
-        let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-        let mut left = slices.as_mut_slice();
+    fn write_slices(&self, from: u64, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        let mut left = slices;
         let mut at = from;
         while !left.is_empty() {
             match rustix::io::pwritev(&self.file, left, at) {
@@ -265,7 +264,7 @@ impl Target {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(at - from)
+        Ok(())
     }
 
     /// Reads one block as it is now; what lies behind a file's end is zeros.

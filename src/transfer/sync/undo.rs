@@ -218,7 +218,7 @@ impl Undo {
                 self.dir.join("undo.data").display()
             )));
         }
-        Ok((record.block, Content::Bytes(vec![Bytes::from(old)])))
+        Ok((record.block, Content::Bytes(Bytes::from(old))))
     }
 
     fn check(&self, target: &Target, batch: &[Record]) -> Result<(), SyncError> {

@@ -1,0 +1,170 @@
+//! Real block devices and a full disk: needs root and loop devices.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::oracle::differs;
+use crate::served::{Served, said};
+
+const GIB_BLOCKS: u64 = 2048;
+
+fn done(program: &str, arguments: &[&str]) -> String {
+    let run = Command::new(program).args(arguments).output();
+    let run = run.expect("the program is installed");
+    assert!(
+        run.status.success(),
+        "{program} {arguments:?}: {}",
+        said(&run)
+    );
+    String::from_utf8_lossy(&run.stdout).trim().to_owned()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("test paths are UTF-8")
+}
+
+/// A loop device and where it is mounted; both let go on drop.
+struct Device {
+    path: PathBuf,
+    mountpoint: Option<PathBuf>,
+}
+
+impl Device {
+    fn new(backing: &Path, mib: u64) -> Self {
+        let file = File::create(backing).expect("room");
+        file.set_len(mib << 20).expect("a sparse file");
+        file.write_all_at(&[9; 5000], 777 * 524_288 + 3)
+            .expect("garbage");
+        let path = done("losetup", &["--find", "--show", text(backing)]);
+        Self {
+            path: PathBuf::from(path),
+            mountpoint: None,
+        }
+    }
+
+    fn mount(&mut self, at: &Path) {
+        std::fs::create_dir_all(at).expect("a directory");
+        done("mount", &[text(&self.path), text(at)]);
+        self.mountpoint = Some(at.to_owned());
+    }
+
+    fn unmount(&mut self) {
+        if let Some(at) = self.mountpoint.take() {
+            done("umount", &[text(&at)]);
+        }
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        if let Some(at) = self.mountpoint.take() {
+            let _ = Command::new("umount").arg(&at).status();
+        }
+        let _ = Command::new("losetup")
+            .arg("--detach")
+            .arg(&self.path)
+            .status();
+    }
+}
+
+#[test]
+fn a_device_is_written_past_the_cache_and_refused_when_it_is_in_use() {
+    let lab = Served::start(&[]);
+    let (id, mut volume) = lab.volume();
+    let mut device = Device::new(&lab.file("device.img"), 1024);
+    let target = device.path.clone();
+    let state = lab.file("state");
+    let with_state = |arguments: &[&str]| -> Vec<String> {
+        let state = ["--state", text(&state)];
+        let all = [arguments, &state[..]].concat();
+        all.into_iter().map(str::to_owned).collect()
+    };
+    let sync = |arguments: &[&str]| {
+        let arguments = with_state(arguments);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        lab.json(&arguments, &target)
+    };
+    let refused = |code: i32, saying: &str, arguments: &[&str]| {
+        let arguments = with_state(arguments);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        lab.refused(code, saying, &arguments, &target);
+    };
+
+    // A file system, so that it can be mounted; its image is the volume's content.
+    let image = lab.scratch.0.join(format!("lab/volumes/{id}.img"));
+    done("mkfs.ext4", &["-q", "-F", "-E", "nodiscard", text(&image)]);
+    volume.image.clear();
+    let bytes = std::fs::read(&image).expect("1 GiB of memory");
+    for (block, data) in (0..).zip(bytes.chunks(524_288)) {
+        if data.iter().any(|byte| *byte != 0) {
+            volume.image.insert(block, data.to_vec());
+        }
+    }
+    let first = lab.snapshot(&id);
+    let report = sync(&["sync", "--to", &first]);
+    assert_eq!(report["read_back"], "direct");
+    assert_eq!(report["blocks"]["cleared"], 1, "the garbage: {report}");
+    assert_eq!(differs(&target, &volume.image, GIB_BLOCKS), None);
+
+    for block in [1900, 1901, 1903] {
+        volume.write(block, 3, 4, 100);
+    }
+    let second = lab.snapshot(&id);
+    let delta = ["sync", "--from", &first, "--to", &second];
+    sync(&delta);
+    assert_eq!(differs(&target, &volume.image, GIB_BLOCKS), None);
+    sync(&["sync", "--undo"]);
+    sync(&delta);
+    assert_eq!(differs(&target, &volume.image, GIB_BLOCKS), None);
+
+    device.mount(&lab.file("mounted"));
+    refused(
+        3,
+        "mounted at",
+        &["sync", "--from", &second, "--to", &first],
+    );
+    device.unmount();
+    refused(
+        3,
+        "written to since",
+        &["sync", "--from", &second, "--to", &first],
+    );
+    lab.refused(
+        3,
+        "the file behind",
+        &["sync", "--to", &first],
+        &lab.file("device.img"),
+    );
+    let small = Device::new(&lab.file("small.img"), 512);
+    lab.refused(
+        2,
+        "a larger device",
+        &["sync", "--to", &first, "--state", text(&state)],
+        &small.path,
+    );
+}
+
+#[test]
+fn a_full_disk_ends_it_and_it_goes_on_when_there_is_room() {
+    let lab = Served::start(&[]);
+    let (id, mut volume) = lab.volume();
+    (0..80).for_each(|block| volume.write(block, 9, 3, 100));
+    let snapshot = lab.snapshot(&id);
+    let small = lab.file("small");
+    std::fs::create_dir_all(&small).expect("a directory");
+    done(
+        "mount",
+        &["-t", "tmpfs", "-o", "size=24m", "none", text(&small)],
+    );
+    let target = small.join("target.img");
+    let state = lab.file("state");
+    let whole = ["sync", "--to", &snapshot, "--state", text(&state)];
+    lab.refused(1, "make room", &whole, &target);
+    done("mount", &["-o", "remount,size=64m", text(&small)]);
+    lab.json(&whole, &target);
+    let wrong = differs(&target, &volume.image, GIB_BLOCKS);
+    done("umount", &[text(&small)]);
+    assert_eq!(wrong, None);
+}
