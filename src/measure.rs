@@ -2,6 +2,7 @@
 //!
 //! Reads only, unless probe snapshots are allowed. Knows no model and draws no conclusion.
 
+mod advice;
 mod deltas;
 mod inventory;
 mod probe;
@@ -129,7 +130,7 @@ pub async fn measure(
         probe::take(cloud, clock, &inventory, policy).await?;
         inventory = inventory::read(cloud, clock, subject).await?;
     }
-    let mut notes = Vec::new();
+    let mut notes = advice::oddities(&inventory, clock.now(), options.history);
     let mut volumes = Vec::new();
     for facts in &inventory.volumes {
         let read = write_history(cloud, &facts.volume, clock.now(), options.history).await;
@@ -137,6 +138,7 @@ pub async fn measure(
         let observed = observe(cloud, &inventory, &facts.volume, writes, &mut notes).await?;
         volumes.push(observed);
     }
+    notes.push(advice::next_probe(&volumes));
     Ok(Profile {
         format: Profile::FORMAT.to_owned(),
         inventory,

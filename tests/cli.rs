@@ -277,7 +277,8 @@ fn every_command_explains_itself_with_an_example() {
 #[test]
 fn published_schemas_name_their_format() {
     for name in [
-        "profile", "policy", "plan", "findings", "status", "report", "verify",
+        "profile", "policy", "plan", "findings", "status", "report", "verify", "campaign",
+        "history",
     ] {
         let output = snapmigrate(&["schema", name]);
         let schema: serde_json::Value =

@@ -4,8 +4,10 @@
 use std::path::Path;
 
 use snapmigrate_models::backtest::Backtest;
+use snapmigrate_models::campaign::Campaign;
 use snapmigrate_models::check::Findings;
 use snapmigrate_models::format::Document;
+use snapmigrate_models::history::PastMigrations;
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::policy::Policy;
 use snapmigrate_models::profile::Profile;
@@ -69,6 +71,19 @@ fn backtest() {
 fn report() {
     let report: Report = frozen("report.json");
     assert!(!report.rounds.is_empty(), "an example with a chain");
+}
+
+#[test]
+fn campaign() {
+    let campaign: Campaign = frozen("campaign.json");
+    let again = Campaign::of(&campaign.scenario, campaign.runs.clone());
+    assert_eq!(again.summary, campaign.summary, "counted from its runs");
+}
+
+#[test]
+fn history() {
+    let past: PastMigrations = frozen("history.json");
+    assert!(!past.learned().durations.is_empty() && !past.learned().clocks.is_empty());
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use schemars::schema_for;
 use serde_json::{Value, json};
 use snapmigrate_models::backtest::Backtest;
+use snapmigrate_models::campaign::Campaign;
 use snapmigrate_models::check::Findings;
+use snapmigrate_models::history::PastMigrations;
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::policy::Policy;
 use snapmigrate_models::profile::Profile;
@@ -17,17 +19,19 @@ use super::{CliError, Exit, Ui};
 /// Print the JSON Schema of a document.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Published: profile, policy, plan, findings, status, report, verify, backtest, sync
+    after_help = "Published: profile, policy, plan, findings, status, report, verify, backtest, sync,
+campaign, history
 
 Examples:
   snapmigrate schema plan > plan.schema.json"
 )]
 pub struct Args {
-    /// Document: profile, policy, plan, findings, status, report, verify, backtest, sync.
+    /// Document: profile, policy, plan, findings, status, report, verify, backtest, sync, campaign, history.
     name: String,
 }
 
-const PUBLISHED: &str = "profile, policy, plan, findings, status, report, verify, backtest, sync";
+const PUBLISHED: &str =
+    "profile, policy, plan, findings, status, report, verify, backtest, sync, campaign, history";
 const LATER: [&str; 2] = ["scenario", "faults"];
 
 pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
@@ -46,6 +50,8 @@ fn schema(name: &str) -> Result<Value, CliError> {
         "verify" => schema_for!(DeviceVerification).to_value(),
         "backtest" => schema_for!(Backtest).to_value(),
         "sync" => schema_for!(SyncReport).to_value(),
+        "campaign" => schema_for!(Campaign).to_value(),
+        "history" => schema_for!(PastMigrations).to_value(),
         _ => return Err(unpublished(name)),
     };
     Ok(named(schema, name))
