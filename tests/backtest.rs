@@ -156,7 +156,7 @@ fn people_see_a_table_and_what_to_measure_next() {
     let output = snapmigrate(&["--trace", &trace, "--plot", &picture, "--goals"]);
     let shown = String::from_utf8_lossy(&output.stdout);
     for words in [
-        "chosen from its length",
+        "chosen from the length",
         "rate x time",
         "told writes",
         "P90/P50",

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use snapmigrate::view;
+use snapmigrate_models::backtest::{Backtest, pooled};
 use snapmigrate_models::check::Findings;
 use snapmigrate_models::format::Document;
 use snapmigrate_models::plan::Plan;
@@ -44,6 +45,17 @@ fn assert_shows(name: &str, shown: &str) {
 #[test]
 fn plan() {
     assert_shows("plan.txt", &view::plan(&example::<Plan>("plan.json")));
+}
+
+#[test]
+fn backtest() {
+    let one: Backtest = example("backtest.json");
+    let two = pooled(vec![one.clone(), one.clone()]);
+    let shown = view::backtest(&one, false)
+        + "\n"
+        + &view::backtest(&two, true)
+        + &view::backtest_goals(&two);
+    assert_shows("backtest.txt", &shown);
 }
 
 #[test]

@@ -76,28 +76,33 @@ fn head(found: &Backtest, chosen: bool) -> String {
             " ({unscored} more changed fewer than 15 blocks or are shorter than half a delta: not scored)"
         )
     };
-    let spans: String = found
-        .traces
-        .iter()
-        .map(|trace| span(trace, chosen))
-        .collect();
     format!(
-        "{title}: {} windows{left_out}\n  each forecast sees up to {} deltas and metrics {:.0} s old\n{spans}",
-        found.figures.scored, first.deltas, first.metric_delay_seconds,
+        "{title}: {} windows{left_out}\n  {}; each forecast sees up to {} deltas and metrics {:.0} s old\n",
+        found.figures.scored,
+        snapshots(&found.traces, chosen),
+        first.deltas,
+        first.metric_delay_seconds,
     )
 }
 
-fn span(trace: &TraceResult, chosen: bool) -> String {
+fn snapshots(traces: &[TraceResult], chosen: bool) -> String {
+    let [trace] = traces else {
+        let origin = if chosen {
+            "chosen from each length; --delta-seconds sets it"
+        } else {
+            "as asked"
+        };
+        return format!("time between snapshots {origin}");
+    };
     let origin = match (trace.protocol.lags_seconds.is_empty(), chosen) {
-        (true, _) => "its own, on average",
-        (false, true) => "chosen from its length; --delta-seconds sets it",
+        (true, _) => "on average",
+        (false, true) => "chosen from the length; --delta-seconds sets it",
         (false, false) => "as asked",
     };
+    let every = duration(trace.protocol.delta_seconds);
     format!(
-        "  {}: {} recorded, a snapshot every {} ({origin})\n",
-        trace.trace,
-        duration(trace.seconds),
-        duration(trace.protocol.delta_seconds),
+        "{} recorded, a snapshot every {every} ({origin})",
+        duration(trace.seconds)
     )
 }
 
@@ -112,14 +117,23 @@ fn lags(trace: &TraceResult) -> String {
 }
 
 fn pooled(traces: &[TraceResult], all: &Figures) -> String {
-    let mut rows: Vec<Vec<String>> = traces
-        .iter()
-        .map(|trace| row(trace.trace.clone(), &trace.figures))
-        .collect();
-    rows.push(row("pooled: median of the traces".to_owned(), all));
-    let mut header = HEADER;
+    let with_span = |mut row: Vec<String>, every: String| {
+        row.insert(1, every);
+        row
+    };
+    let of_trace = |trace: &TraceResult| {
+        let every = duration(trace.protocol.delta_seconds);
+        with_span(row(trace.trace.clone(), &trace.figures), every)
+    };
+    let mut rows: Vec<Vec<String>> = traces.iter().map(of_trace).collect();
+    rows.push(with_span(
+        row("pooled: median of the traces".to_owned(), all),
+        String::new(),
+    ));
+    let mut header = HEADER.to_vec();
     header[0] = "trace";
-    table(&header, rows, &RIGHT)
+    header.insert(1, "snapshot every");
+    table(&header, rows, &[&RIGHT[..], &[12]].concat())
 }
 
 fn reaches(found: &Backtest) -> String {

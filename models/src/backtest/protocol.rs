@@ -11,11 +11,11 @@ const SPANS_SECONDS: [f64; 16] = [
 const LAGS: [f64; 5] = [0.5, 1.0, 2.0, 3.0, 6.0];
 
 impl Protocol {
-    /// The longest usual time between snapshots at which a trace holds the deltas seen, as many again
-    /// to predict, and one more; at least a second.
+    /// The longest usual time between snapshots at which a trace holds the deltas seen and as many
+    /// again to predict; at least a second.
     #[must_use]
     pub fn delta_for(trace_seconds: f64, deltas: u32) -> f64 {
-        let longest = trace_seconds / (2.0 * f64::from(deltas) + 1.0);
+        let longest = trace_seconds / (2.0 * f64::from(deltas.max(1)));
         let fits = SPANS_SECONDS
             .iter()
             .copied()
@@ -40,6 +40,7 @@ mod tests {
             (4020.0, 300.0),
             (29_990.0, 1800.0),
             (302_000.0, 7200.0),
+            (3840.7, 300.0),
             (20.0, 1.0),
             (0.0, 1.0),
         ];
