@@ -147,17 +147,16 @@ pub fn volume_model(inventory: &Inventory, seen: &VolumeObservations) -> VolumeM
     }
 }
 
-/// Distinct 512 KiB blocks written between `from` and `to` (seconds since 1970), forecast at
-/// `issued_at`; one number per draw, in their order. Each draw speaks of its first volume.
+/// Distinct 512 KiB blocks written between `from` and `to` (seconds since 1970) when the model's load
+/// goes as in `load`; one number per draw, in their order. Each draw speaks of its first volume.
 #[must_use]
 pub fn window_blocks(
     model: &VolumeModel,
-    issued_at: f64,
+    load: &LoadPaths,
     from: f64,
     to: f64,
     draws: &[Draw],
 ) -> Vec<f64> {
-    let load = LoadPaths::of(&model.load, issued_at);
     let one = |draw: &Draw| {
         let own = draw.volumes.first()?;
         Some(model.curve.drawn(load.drawn(from, to, draw, own), own))

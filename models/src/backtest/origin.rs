@@ -8,6 +8,7 @@ use crate::dirty::Written;
 use crate::draws::{Draw, draws};
 use crate::forecast::{VolumeModel, volume_model, window_blocks};
 use crate::inventory::Inventory;
+use crate::load::LoadPaths;
 use crate::observation::{ObservedDelta, VolumeObservations, WritePeriod};
 use crate::units::{BLOCK_BYTES, epoch_seconds};
 
@@ -46,6 +47,7 @@ pub struct Asked<'a> {
     bench: &'a Bench,
     origin: &'a Origin,
     model: VolumeModel,
+    load: LoadPaths,
     rivals: Rivals,
     calibrated: Written,
 }
@@ -106,6 +108,7 @@ impl<'a> Asked<'a> {
         Self {
             bench,
             origin,
+            load: LoadPaths::of(&model.load, origin.at),
             model,
             rivals,
             calibrated,
@@ -136,7 +139,13 @@ impl<'a> Asked<'a> {
     /// With the forecast of the write volume.
     pub fn forecast(&self, to: f64) -> Band {
         let at = self.origin.at;
-        band(window_blocks(&self.model, at, at, to, &self.bench.luck))
+        band(window_blocks(
+            &self.model,
+            &self.load,
+            at,
+            to,
+            &self.bench.luck,
+        ))
     }
 
     /// Rate times time.
