@@ -15,6 +15,7 @@ mod protocol;
 mod replay;
 mod rivals;
 mod score;
+mod slots;
 mod trace;
 
 use schemars::JsonSchema;
@@ -24,6 +25,7 @@ use crate::format::Document;
 pub use advice::Advice;
 pub use own::run_profile;
 pub use picture::{Picture, Point, picture, profile_picture};
+pub use slots::{Choice, HalfHours, regrets};
 pub use trace::{BadWrite, Recorded, Trace};
 
 /// Windows with fewer changed blocks than this are reported, not scored: one block more or less

@@ -23,6 +23,7 @@ mod panel;
 mod past;
 mod paths;
 mod periods;
+mod quiet;
 mod record;
 mod surprise;
 mod teller;
@@ -30,6 +31,7 @@ mod teller;
 use clock::LoadClock;
 pub use paths::LoadPaths;
 use periods::History;
+pub use quiet::{Decision, Outlook, decide, planned};
 pub use record::Record;
 
 /// Mean write size above which a period counts as bulk writing (between 24 and 64 KiB on server

@@ -74,6 +74,19 @@ impl LoadPaths {
         }
     }
 
+    /// Quantiles of the small writes between two points in time.
+    #[must_use]
+    pub fn small_quantiles<const N: usize>(
+        &self,
+        from: f64,
+        to: f64,
+        levels: [f64; N],
+    ) -> [f64; N] {
+        let paths = self.paths.iter();
+        let small: Vec<f64> = paths.map(|path| self.on(path, from, to).small).collect();
+        levels.map(|level| quantile(small.clone(), level))
+    }
+
     /// Written between two points in time on one draw; zero when they are not in order.
     #[must_use]
     pub fn drawn(&self, from: f64, to: f64, draw: &Draw, _own: &VolumeDraw) -> Written {
