@@ -5,8 +5,8 @@
 //! get fewer, so the demand falls by itself and the last one is always taken. It must not know
 //! what a cost is made of.
 
-/// A present cost this much above the best expected one is not worth waiting for: forecasts of one
-/// slot's cost are not better than that.
+/// A present cost this much above the best to be expected is not worth waiting for: forecasts of
+/// one slot's cost are not better than that.
 const NEARLY: f64 = 1.1;
 
 /// What a slot to come is expected to cost, in any unit.
@@ -27,13 +27,15 @@ pub enum Decision {
     Wait,
 }
 
-/// Decides on the present slot by its cost, as far as it is known now, and those that are left.
+/// Decides on the present slot by its cost, as far as it is known now, and those that are left:
+/// a later one counts by the middle between its median and its bad outcomes, for what is at hand
+/// is certain and what is to come is not.
 /// A cost that is no number is never taken while another slot is left.
 #[must_use]
 pub fn decide(now: f64, later: &[Outlook]) -> Decision {
     let best = later
         .iter()
-        .map(|slot| slot.median)
+        .map(|slot| (slot.median * slot.high).sqrt())
         .fold(f64::INFINITY, f64::min);
     if later.is_empty() || now <= best * NEARLY {
         Decision::Go
