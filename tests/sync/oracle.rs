@@ -11,6 +11,7 @@ use rustix::fs::{FallocateFlags, SeekFrom};
 use snapmigrate_lab::Lab;
 
 pub const BLOCK: u64 = 524_288;
+const BLOCK_LEN: usize = 524_288;
 pub const ACCOUNT: &str = "111111111111";
 pub const REGION: &str = "us-east-1";
 
@@ -98,7 +99,7 @@ impl Volume {
         let bytes = self
             .image
             .entry(block)
-            .or_insert_with(|| vec![0; BLOCK as usize]);
+            .or_insert_with(|| vec![0; BLOCK_LEN]);
         let at = usize::try_from(at).expect("small");
         bytes[at..at + len].fill(fill);
     }
@@ -114,7 +115,7 @@ impl Volume {
 /// Whether a file of `blocks` blocks holds exactly the image; the first block that does not otherwise.
 pub fn differs(path: &Path, image: &Image, blocks: u64) -> Option<u64> {
     let file = File::open(path).expect("the target is there");
-    let mut data = vec![0; BLOCK as usize];
+    let mut data = vec![0; BLOCK_LEN];
     let mut check = |block: u64| {
         data.fill(0);
         let mut filled = 0;

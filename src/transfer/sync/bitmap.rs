@@ -52,8 +52,9 @@ impl Bitmap {
 
     /// Adds all indices of `from..to`.
     pub fn insert_range(&mut self, from: u64, to: u64) {
+        let to = to.min(self.bound);
         let mut block = from;
-        while block < to.min(self.bound) {
+        while block < to {
             let (word, _) = place(block);
             if block.is_multiple_of(WORD) && block + WORD <= to {
                 self.count += u64::from(self.words[word].count_zeros());
