@@ -10,7 +10,7 @@ mod spread;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::calibration::History;
+use crate::calibration::{Calibration, History};
 use crate::dirty::{self, DirtyCurve, Interval};
 use crate::draws::Draw;
 pub use crate::evidence::{Evidence, MeasuredRound, VolumePeriods};
@@ -68,10 +68,11 @@ pub fn fit(profile: &Profile, policy: &Policy) -> FittedModel {
 /// The same with what earlier migrations taught.
 #[must_use]
 pub fn fit_with(profile: &Profile, policy: &Policy, history: &History) -> FittedModel {
+    let known = Calibration::prior().with_scores(&history.curve);
     let mut volumes: Vec<VolumeModel> = profile
         .volumes
         .iter()
-        .map(|seen| volume_model(&profile.inventory, seen))
+        .map(|seen| taught_volume(&profile.inventory, seen, &known))
         .collect();
     volumes.sort_by(|a, b| a.volume.cmp(&b.volume));
     let own = profile.volumes.iter().flat_map(|v| &v.durations);
@@ -119,6 +120,15 @@ fn setting(inventory: &Inventory, policy: &Policy) -> Setting {
 /// What is learned of one volume. Total: what is missing widens its forecast and is said.
 #[must_use]
 pub fn volume_model(inventory: &Inventory, seen: &VolumeObservations) -> VolumeModel {
+    taught_volume(inventory, seen, &Calibration::prior())
+}
+
+/// The same, with the error of curves as `known` from elsewhere.
+fn taught_volume(
+    inventory: &Inventory,
+    seen: &VolumeObservations,
+    known: &Calibration,
+) -> VolumeModel {
     let load = LoadModel::fit(&seen.writes);
     let size_blocks = size_blocks(inventory, seen);
     let (base_blocks, base_words) = base_blocks(inventory, seen, size_blocks);
@@ -138,6 +148,8 @@ pub fn volume_model(inventory: &Inventory, seen: &VolumeObservations) -> VolumeM
         })
         .collect();
     let mut curve = dirty::fit(&intervals, bound_blocks, load.minute());
+    let scores = dirty::own_scores(&intervals, bound_blocks, load.minute());
+    curve.calibration = known.with_scores(&scores);
     curve.provenance = format!("{}; {base_words}", curve.provenance);
     VolumeModel {
         volume: seen.volume.clone(),
@@ -218,6 +230,7 @@ pub(crate) fn provenance(model: &FittedModel) -> Vec<String> {
         let name = &volume.volume;
         [
             format!("{name}: {}", volume.curve.provenance),
+            format!("{name}: {}", volume.curve.calibration.provenance()),
             format!("{name}: {}", volume.load.provenance),
         ]
     });

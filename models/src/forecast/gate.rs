@@ -1,8 +1,9 @@
 //! The forecast at the gate: the plan's models, taught by the rounds and the fresh write rate.
 
+use crate::calibration::Score;
 use crate::chain::{Chain, Circumstances, Cutover, Signs, Since};
 use crate::cost::Spending;
-use crate::dirty::{self, Interval, Written};
+use crate::dirty::{self, DirtyCurve, Interval, Written};
 use crate::draws::{DRAWS, Draw, GLANCE_DRAWS, SEARCH_DRAWS, draws, outcomes};
 use crate::evidence::{Evidence, MeasuredRound};
 use crate::ids::{Region, VolumeId};
@@ -17,6 +18,11 @@ use crate::service::{Setting, learned};
 
 /// The fresh rate speaks of so many seconds.
 const FRESH_SECONDS: u32 = 300;
+
+/// Rounds whose deltas are held against their forecasts, the newest.
+const SCORED_ROUNDS: usize = 4;
+/// A forecast of fewer blocks, that comes true as such, says nothing of the curve.
+const LEAST_BLOCKS: f64 = 15.0;
 
 /// Forecast of a cutover that starts now, from everything measured so far. Falls back to the
 /// plan's knowledge wherever the evidence is silent; `seed` fixes every draw.
@@ -184,8 +190,26 @@ fn with_rounds(volume: &VolumeModel, rounds: &[&MeasuredRound], size_blocks: f64
             });
         }
     }
+    let scores = round_scores(&next.curve, &intervals);
     next.curve = dirty::refit(&next.curve, &intervals);
+    next.curve.calibration = volume.curve.calibration.with_scores(&scores);
     next
+}
+
+/// Each of the newest rounds' deltas against the curve as it was before that round.
+fn round_scores(curve: &DirtyCurve, intervals: &[Interval<'_>]) -> Vec<Score> {
+    let first = intervals.len().saturating_sub(SCORED_ROUNDS);
+    let score = |index: usize| {
+        let before = dirty::refit(curve, &intervals[..index]);
+        let (written, changed) = (intervals[index].written, intervals[index].changed_blocks);
+        let said = before.blocks(written);
+        let tells = before.deltas > 0 && said.max(changed as f64) >= LEAST_BLOCKS;
+        tells.then(|| Score {
+            extrapolation: before.extrapolation(written),
+            log_ratio: ((changed as f64 + 0.5) / (said + 0.5)).ln(),
+        })
+    };
+    (first..intervals.len()).filter_map(score).collect()
 }
 
 /// Blocks the volume can hold.
