@@ -101,7 +101,13 @@ fn measured(index: u32, at: Timestamp, delta: VolumeDelta, seconds: (f64, f64)) 
 }
 
 fn plan() -> Plan {
-    make_plan(&profile(1, 2560, 0.05), &policy(1800.0), now(), 1).unwrap()
+    // The worlds of these tests write at one rate, and so did they before.
+    let mut profile = profile(1, 2560, 0.05);
+    for period in &mut profile.volumes[0].writes {
+        period.write_ops = 10.0 * f64::from(period.period_seconds);
+        period.write_bytes = 8192.0 * period.write_ops;
+    }
+    make_plan(&profile, &policy(1800.0), now(), 1).unwrap()
 }
 
 fn gate_after(plan: &Plan, evidence: &Evidence, seconds: f64) -> Forecast {
