@@ -142,8 +142,8 @@ fn weighted(groups: &[Group], index: usize) -> Vec<(f64, f64)> {
 /// Weighted scores in order, the prior among them, each at its conformal position.
 struct Sample {
     values: Vec<f64>,
-    /// Levels: (weight below + half of its own + 1/2) / (total weight + 1), for equal weights the
-    /// rank over (n + 1).
+    /// Levels: (weight below + half of its own + 1/2) / (total weight + 1), for equal weights and
+    /// without a prior the rank over (n + 1).
     levels: Vec<f64>,
 }
 
@@ -156,12 +156,15 @@ impl Sample {
                 PRIOR.weight / points,
             )
         };
+        // The + 1 of the rank is for what a sample does not show; the prior is no sample.
+        let count: f64 = seen.iter().map(|s| s.1).sum();
+        let one = count / (count + PRIOR.weight);
         seen.extend((0..PRIOR_POINTS).map(point));
         seen.sort_by(|a, b| a.0.total_cmp(&b.0));
         let total: f64 = seen.iter().map(|s| s.1).sum();
         let mut below = 0.0;
         let levels = seen.iter().map(|s| {
-            let level = (below + s.1 / 2.0 + 0.5) / (total + 1.0);
+            let level = (below + s.1 / 2.0 + one / 2.0) / (total + one);
             below += s.1;
             level
         });

@@ -92,7 +92,7 @@ fn after_two_rounds_the_quantiles_hold_in_worlds_unlike_the_priors() {
         (0.83..0.98).contains(&ninety),
         "P50 {median}, P90 {ninety}, width {width:?}"
     );
-    assert!(width.p50 < 1.8, "{width:?}");
+    assert!(width.p50 < 2.1, "{width:?}");
 }
 
 #[test]
