@@ -2,6 +2,7 @@
 //! a scenario's write processes. It must not know what they are used for.
 
 mod scenario;
+mod series;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -11,6 +12,7 @@ use flate2::bufread::MultiGzDecoder;
 use snapmigrate_models::backtest::{BadWrite, Trace};
 
 pub use scenario::of_scenario;
+pub use series::{SeriesError, read_series};
 
 /// First line of a trace file.
 const HEADER: &str = "t_seconds,offset_bytes,size_bytes";

@@ -337,3 +337,45 @@ fn senseless_protocols_are_refused() {
         &["cannot be used with"],
     );
 }
+
+/// Eight days of quiet nights and busy days.
+fn half_hours(slots: u32) -> String {
+    let line = |slot: u32| {
+        let pages = if (4..12).contains(&(slot % 48)) {
+            500 + slot % 7
+        } else {
+            20_000 + 100 * (slot % 5)
+        };
+        format!("w1,{slot},0,{pages},{},1\n", pages * 3000)
+    };
+    let header =
+        "vol,half_hour,last_request_us,pages4k_written,distinct_pages4k_bytes,seq_writes\n";
+    header.to_owned() + &(0..slots).map(line).collect::<String>()
+}
+
+#[test]
+fn slots_to_freeze_in_are_judged_on_series() {
+    let series = saved("series.csv.gz", &gzipped(&half_hours(8 * 48)));
+    let found = result(&["--series", &series]);
+    let rows = found.as_array().expect("a list");
+    let median = |choice: &str| {
+        let row = rows.iter().find(|row| {
+            row["choice"]
+                .as_str()
+                .is_some_and(|c| c.starts_with(choice))
+        });
+        row.and_then(|row| row["p50"].as_f64())
+            .expect("the choice is judged")
+    };
+    assert!(
+        median("forecast and gate that knows") < median("now"),
+        "{found}"
+    );
+    let short = saved("short-series.csv", half_hours(40).as_bytes());
+    assert_refused(&["--series", &short], &["more than five days"]);
+    let torn = saved("torn-series.csv", b"vol,half_hour\nw1,1\n");
+    assert_refused(&["--series", &torn], &["no column `pages4k_written`"]);
+    let odd = half_hours(3) + "w1,9999999,0,1,1,1\n";
+    let odd = saved("odd-series.csv", odd.as_bytes());
+    assert_refused(&["--series", &odd], &["line 5", "ten years"]);
+}

@@ -1,5 +1,7 @@
 //! `backtest`: the forecast against what really happened, on traces or on a profile's own deltas.
 
+mod slots;
+
 use std::path::PathBuf;
 
 use snapmigrate_lab::Scenario;
@@ -19,7 +21,7 @@ use crate::{trace, view};
 /// have said, and what to measure next. Needs no account.
 #[derive(Debug, clap::Args)]
 #[command(
-    group(clap::ArgGroup::new("source").required(true).multiple(true).args(["trace", "scenario", "profile"])),
+    group(clap::ArgGroup::new("source").required(true).multiple(true).args(["trace", "scenario", "profile", "series"])),
     after_help = "A trace is CSV with the header t_seconds,offset_bytes,size_bytes: writes only, sorted by time, gzip \
 allowed (docs/formats.md). Several traces in one run give a pooled table.
 
@@ -38,6 +40,10 @@ pub struct Args {
     /// Profile that `measure` wrote: each delta is predicted from those before it.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["trace", "scenario", "delta_seconds", "lags"])]
     profile: Option<PathBuf>,
+    /// Series of half-hours, CSV or gzipped CSV with the columns vol, half_hour, pages4k_written and
+    /// distinct_pages4k_bytes: judges the choice of a slot to freeze in instead.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["trace", "scenario", "profile", "delta_seconds", "lags", "plot", "goals"])]
+    series: Option<PathBuf>,
     /// Time between two snapshots [default: chosen from the trace's length].
     #[arg(long, value_name = "S")]
     delta_seconds: Option<f64>,
@@ -63,6 +69,9 @@ pub struct Args {
 
 /// Evaluates, draws, shows.
 pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
+    if let Some(path) = &args.series {
+        return slots::run(path, ui);
+    }
     let (backtest, picture) = match &args.profile {
         Some(path) => on_profile(&files::profile(path)?, args)?,
         None => on_traces(args)?,

@@ -17,6 +17,7 @@ mod sync;
 mod table;
 pub mod units;
 mod verify;
+mod window_choice;
 mod words;
 
 pub use backtest::{backtest, goals as backtest_goals};
@@ -31,3 +32,4 @@ pub use runbook::{Runbook, runbook};
 pub use status::status;
 pub use sync::{sync, sync_progress};
 pub use verify::device;
+pub use window_choice::{ChoiceRegret, choice_words, window_choice};
