@@ -135,18 +135,8 @@ fn taught_volume(
     // A database grows: nothing but the volume's size bounds what it may write.
     let bound_blocks = size_blocks.unwrap_or(base_blocks).max(base_blocks);
     let deltas = sound_deltas(seen);
-    let intervals: Vec<Interval<'_>> = deltas
-        .iter()
-        .map(|delta| Interval {
-            written: load.observed(
-                &seen.writes,
-                epoch_seconds(delta.from),
-                epoch_seconds(delta.to),
-            ),
-            changed_blocks: delta.changed_blocks,
-            runs: &delta.runs,
-        })
-        .collect();
+    let load = by_own_measure(load, seen, &deltas, bound_blocks);
+    let intervals = intervals(&load, seen, &deltas);
     let mut curve = dirty::fit(&intervals, bound_blocks, load.minute());
     let scores = dirty::own_scores(&intervals, bound_blocks, load.minute());
     curve.calibration = known.with_scores(&scores);
@@ -157,6 +147,52 @@ fn taught_volume(
         curve,
         load,
     }
+}
+
+/// Shares of the operations in the measure of small writes that are tried; the first is preferred.
+const SHARES: [f64; 3] = [0.5, 0.0, 1.0];
+/// Another measure must miss the volume's own deltas by this much less, in ln.
+const BETTER_BY: f64 = 0.01;
+
+/// The load in the measure of writing that would have foretold the volume's own deltas best: bytes
+/// where pages are flushed, operations where single writes scatter.
+fn by_own_measure(
+    load: LoadModel,
+    seen: &VolumeObservations,
+    deltas: &[&ObservedDelta],
+    bound_blocks: f64,
+) -> LoadModel {
+    let error = |share: f64| {
+        let measured = LoadModel {
+            operations_share: share,
+            ..load.clone()
+        };
+        dirty::foresight(&intervals(&measured, seen, deltas), bound_blocks)
+    };
+    let errors = SHARES.map(error);
+    let least = (1..SHARES.len()).min_by(|a, b| errors[*a].total_cmp(&errors[*b]));
+    match least.filter(|index| errors[*index] + BETTER_BY < errors[0]) {
+        Some(index) => LoadModel::fit_by(&seen.writes, SHARES[index]),
+        None => load,
+    }
+}
+
+/// The deltas with what was written meanwhile.
+fn intervals<'a>(
+    load: &LoadModel,
+    seen: &VolumeObservations,
+    deltas: &[&'a ObservedDelta],
+) -> Vec<Interval<'a>> {
+    let interval = |delta: &&'a ObservedDelta| Interval {
+        written: load.observed(
+            &seen.writes,
+            epoch_seconds(delta.from),
+            epoch_seconds(delta.to),
+        ),
+        changed_blocks: delta.changed_blocks,
+        runs: &delta.runs,
+    };
+    deltas.iter().map(interval).collect()
 }
 
 /// Distinct 512 KiB blocks written between `from` and `to` (seconds since 1970) when the model's load

@@ -57,6 +57,9 @@ pub struct LoadModel {
     pub burst_spread: f64,
     /// Mean size of small writes, which turns bytes and operations into equivalent operations.
     pub mean_write_bytes: f64,
+    /// Exponent of the operations in a small write's measure; the bytes have the rest.
+    #[serde(default = "even_share")]
+    pub operations_share: f64,
     /// Hours of history behind it.
     pub history_hours: f64,
     /// Bytes written per second, mean of the history.
@@ -70,24 +73,48 @@ pub struct LoadModel {
     pub record: Record,
 }
 
+/// Bytes and operations count alike.
+fn even_share() -> f64 {
+    0.5
+}
+
+/// What a small write counts: operations ^ share x (bytes / mean size) ^ (1 - share).
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Measure {
+    mean_write_bytes: f64,
+    operations_share: f64,
+}
+
 impl LoadModel {
     /// Fits the load to a write history in any order; unusable periods are left out.
     #[must_use]
     pub fn fit(history: &[WritePeriod]) -> Self {
+        Self::fit_by(history, even_share())
+    }
+
+    /// The same with small writes measured by operations to the power of `operations_share`, 0 to 1,
+    /// and bytes to the rest.
+    #[must_use]
+    pub fn fit_by(history: &[WritePeriod], operations_share: f64) -> Self {
         let periods = History::of(history);
         if periods.0.is_empty() {
             return Self::assumed();
         }
-        let hours = periods.rhythm();
-        let mut model = Self {
+        let measure = Measure {
             mean_write_bytes: periods.mean_small_bytes(),
+            operations_share,
+        };
+        let hours = periods.rhythm(measure);
+        let mut model = Self {
+            mean_write_bytes: measure.mean_write_bytes,
+            operations_share,
             history_hours: periods.seconds() / HOUR,
             mean_bytes_per_second: periods.total(|p| p.write_bytes) / periods.seconds(),
             mean_ops_per_second: periods.total(|p| p.write_ops) / periods.seconds(),
             hours,
             ..Self::assumed()
         };
-        model.record = Record::of(&periods.entries(model.mean_write_bytes));
+        model.record = Record::of(&periods.entries(measure));
         model.provenance = periods.provenance(history.len());
         model
     }
@@ -103,9 +130,9 @@ impl LoadModel {
             return next;
         };
         if self.history_hours <= 0.0 {
-            next = Self::fit(&fresh.0);
+            next = Self::fit_by(&fresh.0, self.operations_share);
         } else {
-            next.record = self.record.joined(&fresh.entries(self.mean_write_bytes));
+            next.record = self.record.joined(&fresh.entries(self.measure()));
         }
         let age = (now - newest).max(0.0);
         next.provenance = format!(
@@ -129,6 +156,7 @@ impl LoadModel {
             level_spread: ASSUMED_SPREAD,
             burst_spread: 0.3,
             mean_write_bytes: 8192.0,
+            operations_share: even_share(),
             history_hours: 0.0,
             mean_bytes_per_second: ASSUMED_OPS_PER_SECOND * 8192.0,
             mean_ops_per_second: ASSUMED_OPS_PER_SECOND,
@@ -142,7 +170,14 @@ impl LoadModel {
     /// Bytes and operations of some time as written volume.
     #[must_use]
     pub fn written(&self, bytes: f64, ops: f64) -> Written {
-        written(bytes, ops, self.mean_write_bytes)
+        written(bytes, ops, self.measure())
+    }
+
+    fn measure(&self) -> Measure {
+        Measure {
+            mean_write_bytes: self.mean_write_bytes,
+            operations_share: self.operations_share,
+        }
     }
 
     /// What is written in a mean minute.
@@ -180,7 +215,7 @@ impl LoadModel {
 }
 
 /// Splits writing by its mean size; the split is continuous in both arguments' scale.
-fn written(bytes: f64, ops: f64, mean_write_bytes: f64) -> Written {
+fn written(bytes: f64, ops: f64, measure: Measure) -> Written {
     if !(bytes > 0.0 && ops > 0.0) {
         return Written::default();
     }
@@ -191,7 +226,8 @@ fn written(bytes: f64, ops: f64, mean_write_bytes: f64) -> Written {
         };
     }
     Written {
-        small: (ops * bytes / mean_write_bytes.max(1.0)).sqrt(),
+        small: ops.powf(measure.operations_share)
+            * (bytes / measure.mean_write_bytes.max(1.0)).powf(1.0 - measure.operations_share),
         bulk_blocks: 0.0,
     }
 }

@@ -122,20 +122,32 @@ fn share(reach: f64, preference: f64) -> f64 {
     odds / (1.0 + odds)
 }
 
-/// ln odds in favour of the unions' curve from rolling origins: each later delta, and each union of
-/// later deltas, predicted from the deltas before.
+/// ln odds in favour of the unions' curve.
 fn preference(tables: &[IncidenceTable], population: f64) -> f64 {
-    let mut sums = (0.0, 1.0);
+    let (mixture, curve) = errors(tables, population);
+    ODDS_PER_ERROR * (mixture - curve)
+}
+
+/// Mean |ln| by which the better family misses the volume's own later deltas: tells which measure of
+/// writing its growth follows. 0 without a later delta.
+#[must_use]
+pub fn foresight(tables: &[IncidenceTable], population: f64) -> f64 {
+    let (mixture, curve) = errors(tables, population);
+    mixture.min(curve)
+}
+
+/// Mean |ln| of mixture and unions' curve from rolling origins: each later delta, and each union of
+/// later deltas, predicted from the deltas before. One prediction without error counts in.
+fn errors(tables: &[IncidenceTable], population: f64) -> (f64, f64) {
+    let mut sums = (0.0, 0.0, 1.0);
     for (table, count) in origins(tables) {
         let mut past = tables[..table].to_vec();
         past.push(tables[table].until(count));
         let Some(families) = Families::fit(&past, population) else {
             continue;
         };
-        let later = unions(&tables[table])
-            .into_iter()
-            .filter(|u| u.first == count);
-        for union in later {
+        let later = unions(&tables[table]).into_iter();
+        for union in later.filter(|union| union.first == count) {
             let (by_mixture, by_curve) = families.both(union.volume);
             let unseen = families.unseen(union.volume);
             let error = |said: f64| {
@@ -143,11 +155,12 @@ fn preference(tables: &[IncidenceTable], population: f64) -> f64 {
                 ratio.ln().abs().min(LARGEST_ERROR)
             };
             let weight = union.blocks / (union.blocks + HALF_COUNT);
-            sums.0 += weight * (error(by_mixture) - error(by_curve));
-            sums.1 += weight;
+            sums.0 += weight * error(by_mixture);
+            sums.1 += weight * error(by_curve);
+            sums.2 += weight;
         }
     }
-    ODDS_PER_ERROR * sums.0 / sums.1
+    (sums.0 / sums.2, sums.1 / sums.2)
 }
 
 /// Table and number of its deltas before each origin: at least two deltas before, one after.

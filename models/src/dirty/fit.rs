@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::blend::{Blend, blended};
+use super::blend::{self, Blend, blended};
 use super::bulk::{self, BulkPoint};
 use super::counts;
 use super::incidence::{IncidenceTable, MAX_DELTAS};
@@ -68,6 +68,17 @@ pub fn refit(curve: &DirtyCurve, intervals: &[Interval<'_>]) -> DirtyCurve {
     }
     let next = counts::by_counts(curve, &usable);
     remembering(next, &identified)
+}
+
+/// Mean |ln| by which these deltas would have been missed, each predicted from those before: the
+/// measure of writing that makes it least is the one the volume's growth follows.
+#[must_use]
+pub fn foresight(intervals: &[Interval<'_>], bound_blocks: f64) -> f64 {
+    let sound = |i: &Interval<'_>| i.usable() && i.identified();
+    let known: Vec<Interval<'_>> = intervals.iter().copied().filter(sound).collect();
+    let table = table_of(&small_writes(&known));
+    let population = bound_blocks.max(table.touched() as f64);
+    blend::foresight(&[table], population)
 }
 
 /// Identities that do not suffice yet are kept for later.

@@ -9,10 +9,12 @@ use crate::calibration::Score;
 
 /// A prediction of fewer blocks than this, that comes true as such, says nothing of the curve.
 const LEAST_BLOCKS: f64 = 5.0;
+/// A worse miss of few deltas is a change of workload, which the prior's tail speaks of.
+const LARGEST: f64 = 1.0;
 /// Origins that are looked at, the newest.
 const MOST_ORIGINS: usize = 8;
 
-/// Rolling origin: from the first two deltas on, each later delta and each union of later deltas is
+/// Rolling origin: from half of the deltas on (at least two), each later delta and each union of later deltas is
 /// predicted from those before; oldest origin first. Empty without three deltas with identities.
 #[must_use]
 pub fn own_scores(intervals: &[Interval<'_>], bound_blocks: f64, minute: Written) -> Vec<Score> {
@@ -21,10 +23,14 @@ pub fn own_scores(intervals: &[Interval<'_>], bound_blocks: f64, minute: Written
     let known = &known[known.len().saturating_sub(MAX_DELTAS)..];
     let rows: Vec<(f64, &[Run])> = known.iter().map(|i| (i.written.small, i.runs)).collect();
     let windows = unions(&IncidenceTable::of(&rows));
-    let first = known.len().saturating_sub(MOST_ORIGINS).max(2);
+    let first = (known.len() / 2)
+        .max(known.len().saturating_sub(MOST_ORIGINS))
+        .max(2);
     (first..known.len())
         .flat_map(|origin| {
             let curve = fit(&known[..origin], bound_blocks, minute);
+            // The whole has more deltas than the origin had: its error is smaller by their root.
+            let lesser = (origin as f64 / known.len() as f64).sqrt();
             let after = windows.iter().filter(move |union| union.first == origin);
             let score = move |union: &Union| {
                 let written = &known[union.first..union.after];
@@ -34,7 +40,10 @@ pub fn own_scores(intervals: &[Interval<'_>], bound_blocks: f64, minute: Written
                 let said = curve.blocks(written);
                 (said.max(union.blocks) >= LEAST_BLOCKS).then(|| Score {
                     extrapolation: curve.extrapolation(written),
-                    log_ratio: ((union.blocks + 0.5) / (said + 0.5)).ln(),
+                    log_ratio: lesser
+                        * ((union.blocks + 0.5) / (said + 0.5))
+                            .ln()
+                            .clamp(-LARGEST, LARGEST),
                 })
             };
             after.filter_map(score).collect::<Vec<Score>>()

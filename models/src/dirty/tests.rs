@@ -187,3 +187,84 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn bad_input_gives_a_usable_curve() {
+    let runs: Vec<(u64, u64)> = vec![(5, 5), (0, 8), (u64::MAX - 1, 9), (7, 0)];
+    let one = |small: f64, bulk_blocks: f64, changed_blocks: u64| Interval {
+        written: Written { small, bulk_blocks },
+        changed_blocks,
+        runs: &runs,
+    };
+    let minute = Written {
+        small: f64::NAN,
+        bulk_blocks: 0.0,
+    };
+    let odd = [
+        one(f64::NAN, 0.0, 3),
+        one(0.0, 0.0, 3),
+        one(-1.0, 2.0, 3),
+        one(1e300, 0.0, u64::MAX),
+    ];
+    let idle = Interval {
+        runs: &[],
+        ..one(5.0, 0.0, 0)
+    };
+    let cases = [
+        odd.to_vec(),
+        vec![idle; 3],
+        vec![one(1.0, 1e9, 10); 4],
+        vec![one(0.0, 50.0, 10); 3],
+    ];
+    for intervals in cases {
+        let curve = fit(&intervals, 1e5, minute);
+        let blocks = curve.blocks(Written {
+            small: 100.0,
+            bulk_blocks: 10.0,
+        });
+        assert!(
+            blocks.is_finite() && blocks >= 0.0,
+            "{intervals:?}: {blocks}"
+        );
+        assert!(!curve.provenance.is_empty());
+        assert!(
+            own_scores(&intervals, 1e5, minute)
+                .iter()
+                .all(|s| s.log_ratio.is_finite())
+        );
+    }
+}
+
+#[test]
+fn own_deltas_of_a_steady_volume_are_foretold() {
+    let deltas = sampled(&THREE, &[5.0; 6], 7);
+    let intervals: Vec<Interval<'_>> = deltas
+        .iter()
+        .map(|(small, runs)| Interval {
+            written: Written {
+                small: *small,
+                bulk_blocks: 0.0,
+            },
+            changed_blocks: runs.len() as u64,
+            runs,
+        })
+        .collect();
+    let scores = own_scores(&intervals, 60_000.0, Written::default());
+    assert_eq!(scores.len(), 6);
+    assert!(
+        scores.iter().all(|score| score.log_ratio.abs() < 0.15),
+        "{scores:?}"
+    );
+    assert!(foresight(&intervals, 60_000.0) < 0.15);
+}
+
+#[test]
+fn more_bulk_and_more_runs_than_anyone_has_are_sampled() {
+    let runs: Vec<(u64, u64)> = (0..600_000).map(|k| (k * 7, 1)).collect();
+    let curve = curve_of(&[(1000.0, runs.clone()), (1000.0, runs)], 1e8);
+    let again = curve.blocks(Written {
+        small: 1000.0,
+        bulk_blocks: 0.0,
+    });
+    assert!((again / 6e5).ln().abs() < 0.1, "{again}");
+}

@@ -6,7 +6,7 @@ use crate::units::epoch_seconds;
 
 use super::clock::hour_slot;
 use super::record::Entry;
-use super::{BULK_WRITE_BYTES, HOUR, written};
+use super::{BULK_WRITE_BYTES, HOUR, Measure, written};
 
 const DAY: f64 = 24.0 * HOUR;
 /// A longer period tells nothing of the rhythm (CloudWatch offers up to a day).
@@ -59,9 +59,9 @@ impl History {
         Self(periods)
     }
 
-    pub(super) fn entries(&self, mean_write_bytes: f64) -> Vec<Entry> {
+    pub(super) fn entries(&self, measure: Measure) -> Vec<Entry> {
         let one = |p: &WritePeriod| {
-            let written = written(p.write_bytes, p.write_ops, mean_write_bytes);
+            let written = written(p.write_bytes, p.write_ops, measure);
             let seconds = f64::from(p.period_seconds);
             Entry {
                 start: p.start(),
@@ -103,15 +103,14 @@ impl History {
     }
 
     /// Mean written volume per second in each hour of the cycle.
-    pub(super) fn rhythm(&self) -> Vec<Written> {
-        let size = self.mean_small_bytes();
+    pub(super) fn rhythm(&self, measure: Measure) -> Vec<Written> {
         let cycle = if self.seconds() / HOUR >= WEEK_FROM_HOURS {
             168
         } else {
             24
         };
         let all = self.0.iter().fold(Written::default(), |sum, p| {
-            sum.plus(written(p.write_bytes, p.write_ops, size))
+            sum.plus(written(p.write_bytes, p.write_ops, measure))
         });
         let mean = all.scaled(1.0 / self.seconds());
         let weight = SLOT_WEIGHT_HOURS * HOUR;
@@ -121,7 +120,7 @@ impl History {
             let slot = &mut slots[hour_slot(middle, cycle)];
             slot.0 = slot
                 .0
-                .plus(written(period.write_bytes, period.write_ops, size));
+                .plus(written(period.write_bytes, period.write_ops, measure));
             slot.1 += f64::from(period.period_seconds);
         }
         slots
