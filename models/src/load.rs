@@ -225,9 +225,13 @@ fn written(bytes: f64, ops: f64, measure: Measure) -> Written {
             bulk_blocks: bytes / BLOCK_BYTES as f64,
         };
     }
+    let (operations, mean) = (
+        2.0 * measure.operations_share,
+        measure.mean_write_bytes.max(1.0),
+    );
+    let rest = 2.0 - operations;
     Written {
-        small: ops.powf(measure.operations_share)
-            * (bytes / measure.mean_write_bytes.max(1.0)).powf(1.0 - measure.operations_share),
+        small: (ops.powf(operations) * bytes.powf(rest) / mean.powf(rest)).sqrt(),
         bulk_blocks: 0.0,
     }
 }
