@@ -82,7 +82,9 @@ fn joined(mut runs: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
             Some((start, held)) if start.saturating_add(*held) >= first => {
                 *held = (*held).max(end - *start);
             }
-            _ => joined.push((first, end - first)),
+            // Beyond the last number there is no block.
+            _ if end > first => joined.push((first, end - first)),
+            _ => {}
         }
     }
     joined
