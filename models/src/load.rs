@@ -34,9 +34,14 @@ use periods::History;
 pub use quiet::{Decision, Outlook, decide, planned};
 pub use record::Record;
 
-/// Mean write size above which a period counts as bulk writing (between 24 and 64 KiB on server
+/// Mean write size from which a period counts as bulk writing (between 24 and 64 KiB on server
 /// traces; 32 KiB won).
-pub const BULK_WRITE_BYTES: f64 = 32_768.0;
+const BULK_WRITE_BYTES: f64 = 32_768.0;
+/// Where the usual writes are far smaller, so is the border: a database whose log is written in
+/// sectors flushes its pages in bursts of 12 to 30 KiB that cover fresh blocks.
+const LEAST_BULK_WRITE_BYTES: f64 = 8_192.0;
+/// A bulk write is so many times larger than the volume's usual one.
+const BULK_OVER_USUAL: f64 = 4.0;
 
 const HOUR: f64 = 3600.0;
 /// Writes per second of a volume nobody watched, and the log spread of that guess.
@@ -60,6 +65,9 @@ pub struct LoadModel {
     /// Exponent of the operations in a small write's measure; the bytes have the rest.
     #[serde(default = "even_share")]
     pub operations_share: f64,
+    /// Mean write size from which a period counts as bulk writing.
+    #[serde(default = "bulk_write_bytes")]
+    pub bulk_write_bytes: f64,
     /// Hours of history behind it.
     pub history_hours: f64,
     /// Bytes written per second, mean of the history.
@@ -78,11 +86,16 @@ fn even_share() -> f64 {
     0.5
 }
 
+fn bulk_write_bytes() -> f64 {
+    BULK_WRITE_BYTES
+}
+
 /// What a small write counts: operations ^ share x (bytes / mean size) ^ (1 - share).
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Measure {
     mean_write_bytes: f64,
     operations_share: f64,
+    bulk_write_bytes: f64,
 }
 
 impl LoadModel {
@@ -100,14 +113,17 @@ impl LoadModel {
         if periods.0.is_empty() {
             return Self::assumed();
         }
+        let bulk_write_bytes = periods.bulk_write_bytes();
         let measure = Measure {
-            mean_write_bytes: periods.mean_small_bytes(),
+            mean_write_bytes: periods.mean_small_bytes(bulk_write_bytes),
             operations_share,
+            bulk_write_bytes,
         };
         let hours = periods.rhythm(measure);
         let mut model = Self {
             mean_write_bytes: measure.mean_write_bytes,
             operations_share,
+            bulk_write_bytes,
             history_hours: periods.seconds() / HOUR,
             mean_bytes_per_second: periods.total(|p| p.write_bytes) / periods.seconds(),
             mean_ops_per_second: periods.total(|p| p.write_ops) / periods.seconds(),
@@ -157,6 +173,7 @@ impl LoadModel {
             burst_spread: 0.3,
             mean_write_bytes: 8192.0,
             operations_share: even_share(),
+            bulk_write_bytes: BULK_WRITE_BYTES,
             history_hours: 0.0,
             mean_bytes_per_second: ASSUMED_OPS_PER_SECOND * 8192.0,
             mean_ops_per_second: ASSUMED_OPS_PER_SECOND,
@@ -177,6 +194,7 @@ impl LoadModel {
         Measure {
             mean_write_bytes: self.mean_write_bytes,
             operations_share: self.operations_share,
+            bulk_write_bytes: self.bulk_write_bytes,
         }
     }
 
@@ -219,7 +237,7 @@ fn written(bytes: f64, ops: f64, measure: Measure) -> Written {
     if !(bytes > 0.0 && ops > 0.0) {
         return Written::default();
     }
-    if bytes / ops >= BULK_WRITE_BYTES {
+    if bytes / ops >= measure.bulk_write_bytes {
         return Written {
             small: 0.0,
             bulk_blocks: bytes / BLOCK_BYTES as f64,

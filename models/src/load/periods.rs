@@ -6,7 +6,7 @@ use crate::units::epoch_seconds;
 
 use super::clock::hour_slot;
 use super::record::Entry;
-use super::{BULK_WRITE_BYTES, HOUR, Measure, written};
+use super::{BULK_OVER_USUAL, BULK_WRITE_BYTES, HOUR, LEAST_BULK_WRITE_BYTES, Measure, written};
 
 const DAY: f64 = 24.0 * HOUR;
 /// A longer period tells nothing of the rhythm (CloudWatch offers up to a day).
@@ -86,11 +86,23 @@ impl History {
         self.0.iter().map(part).sum()
     }
 
-    pub(super) fn mean_small_bytes(&self) -> f64 {
+    /// Mean write size from which a period is bulk writing for this volume.
+    pub(super) fn bulk_write_bytes(&self) -> f64 {
+        let written = self.0.iter().filter(|p| p.write_ops > 0.0);
+        let mut sizes: Vec<f64> = written.map(|p| p.write_bytes / p.write_ops).collect();
+        sizes.sort_by(f64::total_cmp);
+        let usual = sizes
+            .get(sizes.len() / 2)
+            .copied()
+            .unwrap_or(BULK_WRITE_BYTES);
+        (BULK_OVER_USUAL * usual).clamp(LEAST_BULK_WRITE_BYTES, BULK_WRITE_BYTES)
+    }
+
+    pub(super) fn mean_small_bytes(&self, bulk_write_bytes: f64) -> f64 {
         let small = || {
             self.0
                 .iter()
-                .filter(|p| p.write_bytes < BULK_WRITE_BYTES * p.write_ops)
+                .filter(|p| p.write_bytes < bulk_write_bytes * p.write_ops)
         };
         let (bytes, ops): (f64, f64) = small().fold((0.0, 0.0), |sum, p| {
             (sum.0 + p.write_bytes, sum.1 + p.write_ops)
