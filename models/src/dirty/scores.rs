@@ -3,7 +3,7 @@
 use super::Written;
 use super::fit::{Interval, fit};
 use super::incidence::{IncidenceTable, MAX_DELTAS};
-use super::sample::Run;
+use super::sample::{self, Run};
 use super::unions::{Union, unions};
 use crate::calibration::Score;
 
@@ -21,6 +21,33 @@ pub fn own_scores(intervals: &[Interval<'_>], bound_blocks: f64, minute: Written
     let sound = |i: &Interval<'_>| i.usable() && i.identified();
     let known: Vec<Interval<'_>> = intervals.iter().copied().filter(sound).collect();
     let known = &known[known.len().saturating_sub(MAX_DELTAS)..];
+    let rows: Vec<(f64, &[Run])> = known.iter().map(|i| (i.written.small, i.runs)).collect();
+    let stretch = sample::stretch_of(&rows);
+    if stretch == 1 {
+        return scores(known, bound_blocks, minute);
+    }
+    // Of deltas with millions of runs a sample is looked at, once: a smaller volume of the same kind.
+    let part = stretch as f64;
+    let thinned: Vec<Vec<Run>> = rows
+        .iter()
+        .map(|row| sample::thinned(row.1, stretch))
+        .collect();
+    let smaller: Vec<Interval<'_>> = known
+        .iter()
+        .zip(&thinned)
+        .map(|(interval, runs)| Interval {
+            written: Written {
+                bulk_blocks: interval.written.bulk_blocks / part,
+                ..interval.written
+            },
+            changed_blocks: runs.iter().map(|run| run.1).sum(),
+            runs,
+        })
+        .collect();
+    scores(&smaller, bound_blocks / part, minute)
+}
+
+fn scores(known: &[Interval<'_>], bound_blocks: f64, minute: Written) -> Vec<Score> {
     let rows: Vec<(f64, &[Run])> = known.iter().map(|i| (i.written.small, i.runs)).collect();
     let windows = unions(&IncidenceTable::of(&rows));
     let first = (known.len() / 2)
