@@ -91,7 +91,7 @@ fn rehearse_many(args: &Args, scenario: &Scenario, runs: u32, ui: &Ui) -> Result
         .collect();
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let announce = |done: usize| {
-        if !args.quiet && (done % ANNOUNCED_RUNS == 0 || done == seeds.len()) {
+        if !args.quiet && (done.is_multiple_of(ANNOUNCED_RUNS) || done == seeds.len()) {
             ui.note(&format!("{done} of {runs} runs"));
         }
     };
