@@ -60,6 +60,12 @@ impl Calibration {
         }
     }
 
+    /// Nothing was compared yet.
+    #[must_use]
+    pub fn is_prior(&self) -> bool {
+        *self == Self::prior()
+    }
+
     /// After more comparisons, oldest first. Unusable ones are left out.
     #[must_use]
     pub fn with_scores(&self, scores: &[Score]) -> Self {

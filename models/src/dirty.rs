@@ -100,10 +100,10 @@ pub struct DirtyCurve {
     /// ln of the blocks dirtied per bulk block at 200 blocks.
     pub bulk_log_factor: f64,
     /// Exponent of that factor around 200 blocks.
-    #[serde(default = "prior_bulk_slope")]
+    #[serde(default = "prior_bulk_slope", skip_serializing_if = "is_prior_slope")]
     pub bulk_slope: f64,
     /// Bulk writing of the observed deltas, in 512 KiB blocks.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub bulk_observed_blocks: f64,
     /// What bulk writing was seen to dirty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -115,7 +115,7 @@ pub struct DirtyCurve {
     /// Incidence of blocks over observed deltas, so that later deltas join them.
     pub tables: Vec<IncidenceTable>,
     /// How wrong the curve was on deltas it had not seen.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Calibration::is_prior")]
     pub calibration: Calibration,
     /// Where it comes from.
     pub provenance: String,
@@ -123,6 +123,16 @@ pub struct DirtyCurve {
 
 fn prior_bulk_slope() -> f64 {
     bulk::PRIOR_SLOPE
+}
+
+// What is at its default is not written: a plan of an older version keeps its digest.
+
+fn is_prior_slope(slope: &f64) -> bool {
+    slope.to_bits() == bulk::PRIOR_SLOPE.to_bits()
+}
+
+fn is_zero(blocks: &f64) -> bool {
+    blocks.to_bits() == 0
 }
 
 impl DirtyCurve {

@@ -63,10 +63,13 @@ pub struct LoadModel {
     /// Mean size of small writes, which turns bytes and operations into equivalent operations.
     pub mean_write_bytes: f64,
     /// Exponent of the operations in a small write's measure; the bytes have the rest.
-    #[serde(default = "even_share")]
+    #[serde(default = "even_share", skip_serializing_if = "is_even_share")]
     pub operations_share: f64,
     /// Mean write size from which a period counts as bulk writing.
-    #[serde(default = "bulk_write_bytes")]
+    #[serde(
+        default = "bulk_write_bytes",
+        skip_serializing_if = "is_bulk_write_bytes"
+    )]
     pub bulk_write_bytes: f64,
     /// Hours of history behind it.
     pub history_hours: f64,
@@ -77,7 +80,7 @@ pub struct LoadModel {
     /// Where it comes from.
     pub provenance: String,
     /// What was written so far.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Record::is_empty")]
     pub record: Record,
 }
 
@@ -88,6 +91,16 @@ fn even_share() -> f64 {
 
 fn bulk_write_bytes() -> f64 {
     BULK_WRITE_BYTES
+}
+
+// What is at its default is not written: a plan of an older version keeps its digest.
+
+fn is_even_share(share: &f64) -> bool {
+    share.to_bits() == even_share().to_bits()
+}
+
+fn is_bulk_write_bytes(bytes: &f64) -> bool {
+    bytes.to_bits() == BULK_WRITE_BYTES.to_bits()
 }
 
 /// What a small write counts: operations ^ share x (bytes / mean size) ^ (1 - share).

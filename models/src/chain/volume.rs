@@ -30,7 +30,11 @@ pub(super) struct ChainVolume {
     blocks_per_small: f64,
     /// What is usually written in a day, in such blocks.
     usual_blocks: f64,
-    /// ln(drawn / expected), volume by volume.
+    /// What is usually written in a day.
+    usual: Written,
+    /// Expected blocks of each row.
+    row_blocks: Vec<f64>,
+    /// ln(drawn / expected), row by row.
     log_errors: Vec<f64>,
 }
 
@@ -48,6 +52,10 @@ impl ChainVolume {
             usual_blocks: usual.small * blocks_per_small + usual.bulk_blocks,
             blocks_per_small,
             base_bytes: model.base_blocks * BLOCK_BYTES as f64,
+            usual,
+            row_blocks: (0..ROWS)
+                .map(|row| model.curve.blocks(usual.scaled(days_of(row))))
+                .collect(),
             log_errors: log_errors(&model.curve, usual),
             curve: model.curve.clone(),
             load,
@@ -64,18 +72,32 @@ impl ChainVolume {
         let blocks = self.curve.blocks(written);
         let days =
             (written.small * self.blocks_per_small + written.bulk_blocks) / self.usual_blocks;
-        let factor = self.log_error(days, own.error_level).exp();
-        (blocks * factor).min(self.curve.bound_blocks) * BLOCK_BYTES as f64
+        let usual = self.curve.blocks(self.usual.scaled(days));
+        let factor = (self.log_drawn(usual, days, own.error_level) - usual.ln()).exp();
+        let drawn = blocks * if factor.is_finite() { factor } else { 1.0 };
+        drawn.min(self.curve.bound_blocks) * BLOCK_BYTES as f64
     }
 
-    fn log_error(&self, days: f64, level: f64) -> f64 {
+    /// ln of the blocks drawn where `blocks` are expected of so many usual days.
+    fn log_drawn(&self, blocks: f64, days: f64, level: f64) -> f64 {
         let (row, down) = cell((days.ln() - FIRST_LOG_DAYS) / LOG_DAYS_STEP, ROWS);
         let odds = (level / (1.0 - level)).ln();
         let (column, right) = cell((odds - FIRST_LOG_ODDS) / LOG_ODDS_STEP, LEVELS);
-        let at = |row: usize, column: usize| self.log_errors[row * LEVELS + column];
-        let across = |row| at(row, column) + right * (at(row, column + 1) - at(row, column));
-        let (above, below) = (across(row), across(row + 1));
-        above + down * (below - above)
+        let at = |column| self.log_drawn_at(blocks, (row, down), column);
+        let (left, next) = (at(column), at(column + 1));
+        left + right * (next - left)
+    }
+
+    /// The same at a level of the table. Where the error falls from row to row the smaller one counts,
+    /// but never for fewer blocks than at the row before: more writing never dirties less.
+    fn log_drawn_at(&self, blocks: f64, (row, down): (usize, f64), column: usize) -> f64 {
+        let error = |row: usize| self.log_errors[row * LEVELS + column];
+        let (before, after) = (error(row), error(row + 1));
+        if after >= before {
+            return blocks.ln() + before + down * (after - before);
+        }
+        let least = self.row_blocks[row].ln() + before;
+        least.max(blocks.ln() + after)
     }
 }
 
@@ -107,10 +129,13 @@ fn usual(written: Written) -> Written {
     }
 }
 
+fn days_of(row: usize) -> f64 {
+    (FIRST_LOG_DAYS + LOG_DAYS_STEP * row as f64).exp()
+}
+
 fn log_errors(curve: &DirtyCurve, usual: Written) -> Vec<f64> {
     let entry = |row: usize, column: usize| {
-        let days = (FIRST_LOG_DAYS + LOG_DAYS_STEP * row as f64).exp();
-        let window = usual.scaled(days);
+        let window = usual.scaled(days_of(row));
         let odds = FIRST_LOG_ODDS + LOG_ODDS_STEP * column as f64;
         let error_level = 1.0 / (1.0 + (-odds).exp());
         let own = VolumeDraw {

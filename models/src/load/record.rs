@@ -56,6 +56,12 @@ struct Stretch {
 pub struct Record(Vec<Stretch>);
 
 impl Record {
+    /// Nothing is recorded.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Packs entries that are in order and do not overlap.
     pub(super) fn of(entries: &[Entry]) -> Self {
         let Some(last) = entries.last() else {

@@ -30,7 +30,7 @@ fn hour_of(at: f64) -> f64 {
 
 /// Small writes of a window on each of some draws, in order of size.
 fn drawn(paths: &LoadPaths, from: f64, to: f64) -> Vec<f64> {
-    let all: Vec<Draw> = draws(1, 1, 1, 200);
+    let all: Vec<Draw> = draws(1, 1, 1, 2000);
     let one = |draw: &Draw| paths.drawn(from, to, draw, &draw.volumes[0]).small;
     let mut sums: Vec<f64> = all.iter().map(one).collect();
     sums.sort_by(f64::total_cmp);
@@ -40,7 +40,7 @@ fn drawn(paths: &LoadPaths, from: f64, to: f64) -> Vec<f64> {
 /// 5th, 50th and 95th percentile.
 fn band(paths: &LoadPaths, from: f64, to: f64) -> [f64; 3] {
     let sums = drawn(paths, from, to);
-    [sums[10], sums[100], sums[189]]
+    [sums[100], sums[1000], sums[1899]]
 }
 
 fn covers(band: [f64; 3], actual: f64) -> bool {
@@ -60,7 +60,7 @@ fn the_rhythm_of_the_day_is_found() {
             band(&paths, night, night + HOUR),
             band(&paths, noon, noon + HOUR),
         );
-        assert!((noon[1] / 360_000.0 - 1.0).abs() < 0.1, "{noon:?}");
+        assert!((noon[1] / 360_000.0 - 1.0).abs() < 0.15, "{noon:?}");
         assert!((night[1] / 36_000.0 - 1.0).abs() < 0.2, "{night:?}");
     }
     assert!(
@@ -179,7 +179,7 @@ fn a_volume_idle_for_weeks_may_wake() {
     let end = START + 14.0 * DAY;
     let paths = LoadPaths::of(&model, end);
     assert!(band(&paths, end, end + HOUR)[1] < 1.0);
-    assert!(drawn(&paths, end, end + 8.0 * DAY)[199] > 0.0);
+    assert!(drawn(&paths, end, end + 8.0 * DAY)[1999] > 0.0);
     assert!(model.provenance.contains("nothing was written"));
 }
 
