@@ -137,8 +137,8 @@ impl View<'_> {
         let shared = state.shared_at.is_some() || !self.needs_share();
         let copying = !state.copies.is_empty();
         let copied = !state.copied.is_empty() || !self.needs_copy();
-        // Behind the fence the copy must not wait for the count of the changed blocks.
-        let count_first = !state.is_final || !self.needs_copy();
+        // A copy does not wait for the count of the changed blocks: listing a large volume takes minutes.
+        let count_first = !self.needs_copy();
         match () {
             () if state.snapshots.is_empty() => Some(Action::Snapshot { round }),
             () if state.completed.is_empty() => Some(Action::AwaitSnapshots { round }),
