@@ -24,7 +24,7 @@ use crate::service::{self, ServiceModel, Setting};
 use crate::units::{BLOCK_BYTES, GIB, epoch_seconds};
 
 pub(crate) use clock::widened;
-pub use gate::{at_gate, glance, next_round};
+pub use gate::{Taught, at_gate};
 pub use spread::{SpreadInput, SpreadShare, shares};
 
 /// The fitted models of one consistency group.

@@ -10,8 +10,10 @@ mod gate;
 mod retry;
 mod words;
 
+use std::cell::OnceCell;
+
 use crate::evidence::Evidence;
-use crate::forecast::{glance, next_round};
+use crate::forecast::Taught;
 use crate::plan::{Forecast, Plan};
 use crate::policy::TransferPath;
 use crate::progress::Progress;
@@ -120,9 +122,13 @@ pub fn admissible(plan: &Plan, goal: Goal) -> Result<(), String> {
 /// The next thing to do. Pure: the forecasts it weighs are simulated with the plan's seed.
 #[must_use]
 pub fn decide(plan: &Plan, progress: &Progress, goal: Goal, now: Timestamp) -> Next {
-    let cutover = |evidence: &Evidence, at: Timestamp| glance(plan, evidence, at, plan.seed);
+    // A decision asks several times with the same rounds behind it.
+    let taught = OnceCell::new();
+    let taught = |evidence: &Evidence| taught.get_or_init(|| Taught::of(plan, evidence, now));
+    let cutover =
+        |evidence: &Evidence, at: Timestamp| taught(evidence).glance(evidence, at, plan.seed);
     let round_seconds = |evidence: &Evidence, at: Timestamp| {
-        let [_, snapshot, transfer] = next_round(plan, evidence, at, plan.seed);
+        let [_, snapshot, transfer] = taught(evidence).next_round(evidence, at, plan.seed);
         snapshot.p50 + transfer.p50
     };
     let outlook = Outlook {

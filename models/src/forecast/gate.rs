@@ -28,25 +28,75 @@ const LEAST_BLOCKS: f64 = 15.0;
 /// plan's knowledge wherever the evidence is silent; `seed` fixes every draw.
 #[must_use]
 pub fn at_gate(plan: &Plan, evidence: &Evidence, now: Timestamp, seed: u64) -> Forecast {
-    simulated(plan, evidence, now, seed, DRAWS)
+    simulated(
+        plan,
+        &taught(plan, evidence, now),
+        (evidence, now),
+        seed,
+        DRAWS,
+    )
 }
 
-/// The same on fewer draws, for weighing what to do next.
-#[must_use]
-pub fn glance(plan: &Plan, evidence: &Evidence, now: Timestamp, seed: u64) -> Forecast {
-    simulated(plan, evidence, now, seed, GLANCE_DRAWS)
+/// The plan's models after what was measured so far: taught once, asked several times while the
+/// next step is weighed.
+#[derive(Clone, Debug)]
+pub struct Taught<'a> {
+    plan: &'a Plan,
+    model: FittedModel,
+}
+
+impl<'a> Taught<'a> {
+    /// Teaches the models of `plan`.
+    #[must_use]
+    pub fn of(plan: &'a Plan, evidence: &Evidence, now: Timestamp) -> Self {
+        Self {
+            plan,
+            model: taught(plan, evidence, now),
+        }
+    }
+
+    /// Forecast of a cutover at `at`, as [`at_gate`] but on fewer draws. Of the evidence only the point
+    /// in time of the last round may differ from what the models were taught.
+    #[must_use]
+    pub fn glance(&self, evidence: &Evidence, at: Timestamp, seed: u64) -> Forecast {
+        simulated(self.plan, &self.model, (evidence, at), seed, GLANCE_DRAWS)
+    }
+
+    /// What one more round would come to if it started at `now`: delta bytes, snapshot and transfer
+    /// seconds. For the decision whether it is worth its time.
+    #[must_use]
+    pub fn next_round(&self, evidence: &Evidence, now: Timestamp, seed: u64) -> [Quantiles; 3] {
+        let chain = Chain::of(
+            &self.model,
+            Circumstances::plain(path_of(self.plan)),
+            epoch_seconds(now),
+        );
+        let since = last_round(self.plan, evidence, now);
+        let play = |draw: &Draw| chain.round(since, epoch_seconds(now), 0, draw);
+        let outcomes: Vec<_> = draws(seed, chain.volumes(), 1, SEARCH_DRAWS)
+            .iter()
+            .map(play)
+            .collect();
+        let column = |part: &dyn Fn(&crate::chain::RoundOutcome) -> f64| {
+            Quantiles::of(&mut outcomes.iter().map(part).collect::<Vec<f64>>())
+        };
+        [
+            column(&|o| o.delta_bytes),
+            column(&|o| o.snapshot_seconds),
+            column(&|o| o.transfer_seconds),
+        ]
+    }
 }
 
 fn simulated(
     plan: &Plan,
-    evidence: &Evidence,
-    now: Timestamp,
+    model: &FittedModel,
+    (evidence, now): (&Evidence, Timestamp),
     seed: u64,
     count: usize,
 ) -> Forecast {
-    let model = taught(plan, evidence, now);
     let seconds = epoch_seconds(now);
-    let chain = Chain::of(&model, Circumstances::plain(path_of(plan)), seconds);
+    let chain = Chain::of(model, Circumstances::plain(path_of(plan)), seconds);
     let since = last_round(plan, evidence, now);
     let cutover =
         |draw: &Draw| chain.cutover(since, seconds + chain.checkpoint_seconds(draw), 0, draw);
@@ -60,8 +110,8 @@ fn simulated(
         Quantiles::of(&mut ends.iter().map(part).collect::<Vec<f64>>())
     };
     let downtimes: Vec<f64> = ends.iter().map(|end| end.write_downtime_seconds).collect();
-    let write_downtime_seconds = widened(column(&|end| end.write_downtime_seconds), &model);
-    let spent = Spending::so_far(plan, &model, evidence);
+    let write_downtime_seconds = widened(column(&|end| end.write_downtime_seconds), model);
+    let spent = Spending::so_far(plan, model, evidence);
     Forecast {
         freeze_seconds: column(&|end| end.freeze_seconds),
         write_downtime_seconds,
@@ -77,34 +127,8 @@ fn simulated(
         } else {
             Vec::new()
         },
-        provenance: model.provenance,
+        provenance: model.provenance.clone(),
     }
-}
-
-/// What one more round would come to if it started now: delta bytes, snapshot and transfer
-/// seconds. For the decision whether it is worth its time.
-#[must_use]
-pub fn next_round(plan: &Plan, evidence: &Evidence, now: Timestamp, seed: u64) -> [Quantiles; 3] {
-    let model = taught(plan, evidence, now);
-    let chain = Chain::of(
-        &model,
-        Circumstances::plain(path_of(plan)),
-        epoch_seconds(now),
-    );
-    let since = last_round(plan, evidence, now);
-    let play = |draw: &Draw| chain.round(since, epoch_seconds(now), 0, draw);
-    let outcomes: Vec<_> = draws(seed, chain.volumes(), 1, SEARCH_DRAWS)
-        .iter()
-        .map(play)
-        .collect();
-    let column = |part: &dyn Fn(&crate::chain::RoundOutcome) -> f64| {
-        Quantiles::of(&mut outcomes.iter().map(part).collect::<Vec<f64>>())
-    };
-    [
-        column(&|o| o.delta_bytes),
-        column(&|o| o.snapshot_seconds),
-        column(&|o| o.transfer_seconds),
-    ]
 }
 
 /// The path of the plan's last hop.

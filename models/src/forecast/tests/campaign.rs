@@ -1,7 +1,7 @@
 //! Many worlds whose services are slower, wilder and more varied than the priors say.
 
 use super::*;
-use crate::forecast::glance;
+use crate::forecast::Taught;
 use crate::service::Point;
 
 /// Overhead and rate of one service in one world, log-normal around shifted medians.
@@ -58,7 +58,7 @@ fn migrate(plan: &Plan, seed: u64) -> (f64, crate::units::Quantiles) {
         gap = seconds.0 + seconds.1;
         at += span(gap);
     }
-    let forecast = glance(plan, &evidence, at, seed);
+    let forecast = Taught::of(plan, &evidence, at).glance(&evidence, at, seed);
     let blocks = world.delta(gap).changed_blocks;
     let restore = Service {
         overhead: 25.0 * (0.4 * world.normal()).exp(),
