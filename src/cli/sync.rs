@@ -1,6 +1,7 @@
 //! `sync`: a device or file from one snapshot's content to another's, or back.
 
 use std::io::ErrorKind;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -118,7 +119,7 @@ async fn bring(
 
 /// Beside a file; for a device where programs keep their state.
 fn default_state(target: &Path) -> Result<PathBuf, CliError> {
-    if !target.starts_with("/dev") {
+    if !is_device(target) {
         let mut name = target.as_os_str().to_owned();
         name.push(".sync");
         return Ok(PathBuf::from(name));
@@ -131,6 +132,11 @@ fn default_state(target: &Path) -> Result<PathBuf, CliError> {
         })?;
     let name = target.to_string_lossy().replace('/', "-");
     Ok(base.join("snapmigrate/sync").join(name.trim_matches('-')))
+}
+
+/// Whether it is a block device, whatever its name: `/dev/shm` holds files.
+fn is_device(target: &Path) -> bool {
+    std::fs::metadata(target).is_ok_and(|found| found.file_type().is_block_device())
 }
 
 fn failed(error: SyncError) -> CliError {

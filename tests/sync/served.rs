@@ -6,10 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::oracle::{ACCOUNT, REGION, Scratch, Volume, authorization, ids};
+
+/// Bytes of a block.
+pub const BLOCK_BYTES: i64 = 524_288;
+/// Longer than anything here takes on the slowest machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A served lab; ended on drop.
 pub struct Served {
@@ -136,6 +142,13 @@ impl Drop for Served {
     }
 }
 
+/// The record that a sync onto a file keeps beside it.
+pub fn record(target: &Path) -> PathBuf {
+    let mut name = target.as_os_str().to_owned();
+    name.push(".sync");
+    PathBuf::from(name)
+}
+
 pub fn said(run: &Output) -> String {
     String::from_utf8_lossy(&run.stderr).into_owned()
 }
@@ -150,6 +163,8 @@ struct Control {
     to: String,
     /// Answer bytes until one is altered; below zero: none is.
     left: AtomicI64,
+    /// Answer bytes that may still pass before everything stands still.
+    room: AtomicI64,
     cut: AtomicBool,
 }
 
@@ -160,6 +175,7 @@ impl Wire {
         let control = Arc::new(Control {
             to: server.address(),
             left: AtomicI64::new(-1),
+            room: AtomicI64::new(i64::MAX),
             cut: AtomicBool::new(false),
         });
         let shared = Arc::clone(&control);
@@ -184,6 +200,38 @@ impl Wire {
 
     pub fn cut(&self, cut: bool) {
         self.control.cut.store(cut, Ordering::SeqCst);
+    }
+
+    /// Lets this many answer bytes pass from now; then answers stand still until more may pass or the wire is cut.
+    pub fn let_pass(&self, bytes: i64) {
+        self.control.room.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Starts the tool onto `target`, lets this many blocks' bytes pass, and kills it where it stands.
+    pub fn kill_midway(&self, mut command: Command, target: &Path, blocks: i64) {
+        self.let_pass(blocks * BLOCK_BYTES);
+        let mut child = command.spawn().expect("it starts");
+        self.wait_for_a_standstill(&record(target));
+        child.kill().expect("it is running");
+        let ended = child.wait().expect("it ended");
+        assert!(!ended.success(), "it was killed");
+        self.let_pass(i64::MAX);
+    }
+
+    /// Waits until the answers stand still, and until what came through has left its digests in `record`.
+    /// However fast or slow the machine is: a process that this returns for has something durable and cannot end.
+    pub fn wait_for_a_standstill(&self, record: &Path) {
+        let noted = || {
+            let running = std::fs::read_to_string(record.join("sync.json"))
+                .is_ok_and(|header| header.contains("running"));
+            let digests = std::fs::read(record.join("digests")).unwrap_or_default();
+            running && digests.iter().any(|byte| *byte != 0)
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while self.control.room.load(Ordering::SeqCst) > 0 || !noted() {
+            assert!(Instant::now() < deadline, "it came to no standstill");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
@@ -211,6 +259,7 @@ impl Control {
             }
             if answers {
                 self.pass(&mut buffer[..read]);
+                self.wait_for_room(read);
             }
             if to.write_all(&buffer[..read]).is_err() {
                 break;
@@ -218,6 +267,16 @@ impl Control {
         }
         let _ = from.shutdown(Shutdown::Both);
         let _ = to.shutdown(Shutdown::Both);
+    }
+
+    fn wait_for_room(&self, bytes: usize) {
+        let bytes = i64::try_from(bytes).expect("small");
+        if self.room.fetch_sub(bytes, Ordering::SeqCst) > 0 {
+            return;
+        }
+        while self.room.load(Ordering::SeqCst) <= 0 && !self.cut.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     fn pass(&self, bytes: &mut [u8]) {

@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::oracle::differs;
-use crate::served::{Served, Wire, said};
+use crate::served::{BLOCK_BYTES, Served, Wire, record, said};
 
 const GIB_BLOCKS: u64 = 2048;
 /// Bytes altered in an ordinary test run; `SNAPMIGRATE_SYNC_BYTES` asks for more. One that makes an answer
@@ -15,7 +15,8 @@ const TRIALS: u32 = 9;
 
 #[test]
 fn a_killed_sync_goes_on_where_it_was_and_can_be_taken_back() {
-    let lab = Served::start(&["--latency-ms", "40"]);
+    let lab = Served::start(&[]);
+    let wire = Wire::to(&lab);
     let (id, mut volume) = lab.volume();
     (0..700).for_each(|block| volume.write(block, 9, 3, 100));
     let first = lab.snapshot(&id);
@@ -25,17 +26,9 @@ fn a_killed_sync_goes_on_where_it_was_and_can_be_taken_back() {
     volume.punch(700 - 1);
     let second = lab.snapshot(&id);
     let delta = ["sync", "--from", &first, "--to", &second];
-    let mut killed = 0;
-    for wait in [1800, 1400] {
-        let mut child = lab
-            .command(&lab.url, &delta, &target)
-            .spawn()
-            .expect("it starts");
-        std::thread::sleep(Duration::from_millis(wait));
-        child.kill().expect("it is running");
-        killed += u32::from(!child.wait().expect("it ended").success());
+    for blocks in [330, 180] {
+        wire.kill_midway(lab.command(&wire.url, &delta, &target), &target, blocks);
     }
-    assert!(killed > 0, "it was too fast to be killed");
     let report = lab.json(&delta, &target);
     assert_eq!(differs(&target, &volume.image, GIB_BLOCKS), None);
     let count = |pointer: &str| {
@@ -59,7 +52,8 @@ fn a_killed_sync_goes_on_where_it_was_and_can_be_taken_back() {
 
 #[test]
 fn a_half_applied_delta_can_be_taken_back() {
-    let lab = Served::start(&["--latency-ms", "60"]);
+    let lab = Served::start(&[]);
+    let wire = Wire::to(&lab);
     let (id, mut volume) = lab.volume();
     (0..400).for_each(|block| volume.write(block, 0, 8, 100));
     let first = lab.snapshot(&id);
@@ -68,13 +62,7 @@ fn a_half_applied_delta_can_be_taken_back() {
     (0..400).for_each(|block| volume.write(block, 1, 9, 100));
     let second = lab.snapshot(&id);
     let delta = ["sync", "--from", &first, "--to", &second];
-    let mut child = lab
-        .command(&lab.url, &delta, &target)
-        .spawn()
-        .expect("it starts");
-    std::thread::sleep(Duration::from_millis(1300));
-    child.kill().expect("it is running");
-    child.wait().expect("it ended");
+    wire.kill_midway(lab.command(&wire.url, &delta, &target), &target, 300);
     lab.refused(2, "unfinished sync", &["sync", "--to", &second], &target);
     lab.json(&["sync", "--undo"], &target);
     assert_eq!(differs(&target, &before, GIB_BLOCKS), None);
@@ -136,18 +124,19 @@ fn an_altered_byte_never_ends_in_a_wrong_image_that_is_called_right() {
 
 #[test]
 fn an_endpoint_that_is_gone_ends_it_and_it_goes_on_later() {
-    let lab = Served::start(&["--latency-ms", "30"]);
+    let lab = Served::start(&[]);
     let wire = Wire::to(&lab);
     let (id, mut volume) = lab.volume();
     (0..500).for_each(|block| volume.write(block, 9, 3, 100));
     let snapshot = lab.snapshot(&id);
     let target = lab.file("target.img");
     let whole = ["sync", "--to", &snapshot, "--give-up-after", "3"];
+    wire.let_pass(330 * BLOCK_BYTES);
     let child = lab
         .command(&wire.url, &whole, &target)
         .spawn()
         .expect("it starts");
-    std::thread::sleep(Duration::from_millis(900));
+    wire.wait_for_a_standstill(&record(&target));
     wire.cut(true);
     let ended = child.wait_with_output().expect("it ends by itself");
     assert_eq!(ended.status.code(), Some(1), "{}", said(&ended));
