@@ -60,7 +60,9 @@ pub enum Severity {
     Note,
 }
 
+mod lineage;
 mod walk;
+mod world;
 
 /// Walks over `plan` and what stands in the source account at `now`.
 #[must_use]

@@ -166,6 +166,13 @@ pub fn lines(spent: &[Spending]) -> Vec<CostLine> {
     all.filter(|line| line.usd.p99 > 0.0).collect()
 }
 
+/// How a line of that name is priced today; nothing when there is no such line.
+#[must_use]
+pub fn basis(item: &str) -> Option<String> {
+    let mut words = words().into_iter();
+    words.find_map(|(name, basis)| (name == item).then_some(basis))
+}
+
 fn words() -> [(&'static str, String); 5] {
     let days = PRICES.kept_days;
     let stored = format!(

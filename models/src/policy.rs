@@ -7,8 +7,12 @@ use crate::ids::{AccountId, InstanceId, Region, Zone};
 use crate::units::Timestamp;
 
 mod file;
+mod hours;
+mod wish;
 
 pub use file::{FORMAT, PolicyError};
+pub use hours::Hours;
+pub use wish::ImpossibleWish;
 
 /// What the operator wants and allows, read from a TOML file and overridden by flags.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +35,9 @@ pub struct Policy {
     /// Daily windows in which the cutover may start; empty: any time.
     #[serde(default)]
     pub windows: Vec<WindowPolicy>,
+    /// Time zone of the windows' days and times, such as `Europe/Berlin`; absent: UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
     /// The migration must be over by then.
     #[serde(default)]
     pub latest_finish: Option<Timestamp>,
@@ -79,16 +86,16 @@ pub struct TargetPolicy {
     pub initialization_mib_per_second: Option<u32>,
 }
 
-/// A daily window, in UTC.
+/// A daily window, on the clock of the policy's time zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WindowPolicy {
     /// Days on which the window opens (`mon` ... `sun`); empty: every day.
     #[serde(default)]
     pub days: Vec<String>,
-    /// Opens, `HH:MM` UTC.
+    /// Opens, `HH:MM`.
     pub start: String,
-    /// Closes, `HH:MM` UTC; earlier than `start` means the next day.
+    /// Closes, `HH:MM`; earlier than `start` means the next day.
     pub end: String,
 }
 

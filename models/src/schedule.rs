@@ -5,11 +5,11 @@
 
 mod demand;
 mod error;
+mod keys;
 mod levels;
 mod play;
 mod search;
 mod verdict;
-mod windows;
 
 use crate::calibration::History;
 use crate::chain::{Circumstances, Run};

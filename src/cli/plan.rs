@@ -8,8 +8,9 @@ use snapmigrate_models::ids::InstanceId;
 use snapmigrate_models::plan::{Plan, Verdict};
 use snapmigrate_models::policy::Policy;
 use snapmigrate_models::profile::Profile;
-use snapmigrate_models::schedule::make_plan_with;
+use snapmigrate_models::schedule::{PlanError, make_plan_with};
 
+use super::error::Kind;
 use super::wishes::Wishes;
 use super::{CliError, ConnectionArgs, Exit, StateArgs, Ui, files, measure, runtime};
 use crate::clock::Clock;
@@ -68,13 +69,22 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
         .at
         .unwrap_or_else(|| Clock::System.now().max(profile.inventory.taken_at));
     let history = args.state.read(ui).learned();
-    let plan = make_plan_with(&profile, &policy, &history, now, args.seed)
-        .map_err(|error| CliError::usage("cannot plan this migration").caused_by(error))?;
+    let plan = make_plan_with(&profile, &policy, &history, now, args.seed).map_err(refusal)?;
     if let Some(path) = &args.output {
         files::save(path, &plan.to_json())?;
     }
     ui.show(&plan, view::plan)?;
     Ok(exit(&plan))
+}
+
+/// Wishes that make no sense are a usage error; sensible ones that cannot be had are infeasible.
+fn refusal(error: PlanError) -> CliError {
+    let kind = if error.is_infeasible() {
+        Kind::Refused
+    } else {
+        Kind::Usage
+    };
+    CliError::new(kind, "cannot plan this migration").caused_by(error)
 }
 
 const fn exit(plan: &Plan) -> Exit {

@@ -20,9 +20,12 @@ pub struct Wishes {
     /// Most rounds after the base, the final one included.
     #[arg(long, value_name = "N")]
     max_rounds: Option<i64>,
-    /// Daily window for the cutover in UTC; may be given several times.
+    /// Daily window for the cutover; may be given several times.
     #[arg(long, value_name = "HH:MM-HH:MM")]
     window: Vec<String>,
+    /// Time zone of the windows, such as Europe/Berlin [default: UTC].
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
     /// The migration must be over by then (RFC 3339).
     #[arg(long, value_name = "TIME")]
     latest_finish: Option<String>,
@@ -68,6 +71,7 @@ impl Wishes {
             self.max_rounds.map(Value::Integer),
         );
         set(&mut table, "windows", self.windows()?);
+        set(&mut table, "time_zone", text(&self.time_zone));
         set(&mut table, "latest_finish", text(&self.latest_finish));
         set(&mut table, "budget_usd", number(self.budget_usd));
         set(&mut table, "paths", names(&self.path));

@@ -56,7 +56,16 @@ fn head(plan: &Plan) -> String {
         time(plan.made_at),
         plan.seed,
         plan.digest,
-    )
+    ) + &local(plan)
+}
+
+/// The window on the operator's own clock.
+fn local(plan: &Plan) -> String {
+    let (start, end) = (plan.window.start, plan.window.end);
+    let local = plan.policy.local(start).zip(plan.policy.local(end));
+    local.map_or_else(String::new, |(start, end)| {
+        format!("  local time {start} to {end}\n")
+    })
 }
 
 /// A section with its title; nothing when it is empty.

@@ -92,24 +92,28 @@ fn a_window_in_the_past_is_refused() {
     );
 }
 
+fn snapshot(name: &str, state: &str, hours_ago: f64) -> SnapshotFacts {
+    SnapshotFacts {
+        snapshot: name.parse().unwrap(),
+        volume: "vol-0002".parse().unwrap(),
+        state: state.into(),
+        state_message: None,
+        progress: None,
+        started_at: now() - span(3600.0 * hours_ago),
+        completed_at: None,
+        full_bytes: None,
+        size_gib: 50,
+        storage_tier: "standard".into(),
+        encrypted: false,
+        tags: std::collections::BTreeMap::new(),
+    }
+}
+
 #[test]
 fn a_foreign_pending_snapshot_is_refused_and_our_own_is_not() {
     let pending = |ours: bool| {
         refusals(|plan, inventory| {
-            let mut snapshot = SnapshotFacts {
-                snapshot: "snap-7".parse().unwrap(),
-                volume: "vol-0002".parse().unwrap(),
-                state: "pending".into(),
-                state_message: None,
-                progress: None,
-                started_at: now(),
-                completed_at: None,
-                full_bytes: None,
-                size_gib: 50,
-                storage_tier: "standard".into(),
-                encrypted: false,
-                tags: std::collections::BTreeMap::new(),
-            };
+            let mut snapshot = snapshot("snap-7", "pending", 0.0);
             if ours {
                 let name = plan.policy.name.clone();
                 snapshot.tags.insert("snapmigrate:migration".into(), name);
@@ -119,6 +123,113 @@ fn a_foreign_pending_snapshot_is_refused_and_our_own_is_not() {
     };
     assert!(pending(false)[0].contains("snap-7"));
     assert_eq!(pending(true), Vec::<String>::new());
+}
+
+#[test]
+fn failed_snapshots_take_the_places_of_pending_ones() {
+    let failed = |volume_type: &str, count: u32| {
+        refusals(|plan, inventory| {
+            plan.volumes[1].volume_type = volume_type.into();
+            inventory.volumes[1].volume_type = volume_type.into();
+            let one = |k| snapshot(&format!("snap-{k}"), "error", 1.0);
+            inventory.snapshots.extend((0..count).map(one));
+        })
+        .join("; ")
+    };
+    assert!(failed("st1", 1).contains("1 are allowed"));
+    assert!(failed("gp3", 5).contains("5 are allowed"));
+    assert!(!failed("gp3", 4).contains("allowed"));
+}
+
+/// All findings after `change`, as `severity subject: message; remedy`.
+fn all_findings(change: impl FnOnce(&mut Plan, &mut Inventory)) -> String {
+    let profile = profile(2, 50, 0.2);
+    let mut plan = make_plan(&profile, &policy(1e6), now(), 1).unwrap();
+    let mut inventory = profile.inventory;
+    change(&mut plan, &mut inventory);
+    let findings = check(&plan.sealed(), &inventory, now()).findings;
+    let line = |f: &Finding| {
+        format!(
+            "{:?} {}: {}; {}\n",
+            f.severity, f.subject, f.message, f.remedy
+        )
+    };
+    findings.iter().map(line).collect()
+}
+
+#[test]
+fn a_lifecycle_policy_that_goes_on_is_named_with_its_pace() {
+    let told = all_findings(|_, inventory| {
+        for (k, hours) in [13.0, 9.0, 5.0, 1.0].into_iter().enumerate() {
+            let mut taken = snapshot(&format!("snap-{k}"), "completed", hours);
+            let tag = (
+                "aws:dlm:lifecycle-policy-id".to_owned(),
+                "policy-0abc".to_owned(),
+            );
+            taken.tags.extend([tag]);
+            inventory.snapshots.push(taken);
+        }
+    });
+    assert!(
+        told.contains("policy-0abc") && told.contains("4.0 h"),
+        "{told}"
+    );
+    let ended = all_findings(|_, inventory| {
+        let old = |k: u32| {
+            snapshot(
+                &format!("snap-{k}"),
+                "completed",
+                100.0 + 4.0 * f64::from(k),
+            )
+        };
+        inventory.snapshots.extend((0..4).map(old));
+    });
+    assert!(!ended.contains("about every"), "{ended}");
+}
+
+#[test]
+fn a_snapshot_taken_since_the_plan_is_named() {
+    let told = all_findings(|plan, inventory| {
+        plan.made_at = now() - span(7200.0);
+        inventory
+            .snapshots
+            .push(snapshot("snap-1", "completed", 1.0));
+    });
+    assert!(
+        told.contains("Warn vol-0002: got a snapshot of someone else"),
+        "{told}"
+    );
+}
+
+#[test]
+fn other_prices_are_named() {
+    let told = all_findings(|plan, _| plan.cost[0].basis = "0.04 USD".into());
+    assert!(
+        told.contains("Warn snapshots at the source") && told.contains("0.04"),
+        "{told}"
+    );
+}
+
+#[test]
+fn an_old_inventory_is_named() {
+    let told = all_findings(|_, inventory| inventory.taken_at = now() - span(2.0 * 86_400.0));
+    assert!(told.contains("48 h ago"), "{told}");
+}
+
+#[test]
+fn a_window_the_policy_does_not_allow_is_refused() {
+    let told = all_findings(|plan, _| {
+        plan.policy.windows = vec![crate::policy::WindowPolicy {
+            days: vec!["sun".into()],
+            start: "02:00".into(),
+            end: "02:01".into(),
+        }];
+    });
+    assert!(told.contains("allows no fence at"), "{told}");
+    let long = all_findings(|plan, _| plan.policy.max_rounds = 1);
+    assert!(long.contains("allows 1 rounds"), "{long}");
+    let poor = all_findings(|plan, _| plan.policy.budget_usd = Some(0.01));
+    assert!(poor.contains("Refuse policy: allows 0.01 USD"), "{poor}");
 }
 
 #[test]

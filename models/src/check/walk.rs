@@ -1,11 +1,13 @@
-//! The single checks, one function each.
+//! What a plan says of itself and the clock, one function each.
 
 use crate::format::Document;
-use crate::inventory::{Inventory, SnapshotFacts, VolumeFacts};
-use crate::plan::{Plan, PlannedVolume, Verdict};
-use crate::units::Timestamp;
+use crate::inventory::Inventory;
+use crate::limits::LIMITS;
+use crate::plan::{Plan, Verdict};
+use crate::policy::{Hours, ImpossibleWish, TransferPath};
+use crate::units::{Timestamp, epoch_seconds};
 
-use super::{Finding, Severity};
+use super::{Finding, Severity, lineage, world};
 
 /// All checks in turn.
 pub(super) fn walk(plan: &Plan, inventory: &Inventory, now: Timestamp) -> Vec<Finding> {
@@ -15,27 +17,19 @@ pub(super) fn walk(plan: &Plan, inventory: &Inventory, now: Timestamp) -> Vec<Fi
     odds(plan, &mut found);
     times(plan, now, &mut found);
     policy(plan, &mut found);
-    place(plan, inventory, &mut found);
-    for volume in &plan.volumes {
-        match inventory
-            .volumes
-            .iter()
-            .find(|facts| facts.volume == volume.volume)
-        {
-            Some(facts) => changed(plan, volume, facts, &mut found),
-            None => found.push(refuse(
-                &volume.volume,
-                "is not there any more".into(),
-                "measure and plan again",
-            )),
-        }
-    }
-    newcomers(plan, inventory, &mut found);
-    lineage(plan, inventory, &mut found);
+    prices(plan, &mut found);
+    shared_limits(plan, &mut found);
+    world::walk(plan, inventory, now, &mut found);
+    lineage::walk(plan, inventory, now, &mut found);
     found
 }
 
-fn finding(severity: Severity, subject: &dyn ToString, message: String, remedy: &str) -> Finding {
+pub(super) fn finding(
+    severity: Severity,
+    subject: &dyn ToString,
+    message: String,
+    remedy: &str,
+) -> Finding {
     Finding {
         severity,
         subject: subject.to_string(),
@@ -44,7 +38,7 @@ fn finding(severity: Severity, subject: &dyn ToString, message: String, remedy: 
     }
 }
 
-fn refuse(subject: &dyn ToString, message: String, remedy: &str) -> Finding {
+pub(super) fn refuse(subject: &dyn ToString, message: String, remedy: &str) -> Finding {
     finding(Severity::Refuse, subject, message, remedy)
 }
 
@@ -151,12 +145,24 @@ fn times(plan: &Plan, now: Timestamp, found: &mut Vec<Finding>) {
 
 fn policy(plan: &Plan, found: &mut Vec<Finding>) {
     let policy = &plan.policy;
-    if !(policy.confidence > 0.0 && policy.confidence < 1.0) {
+    if let Err(impossible) = policy.validate() {
+        found.push(refuse(
+            &"policy",
+            impossible.to_string(),
+            "correct it and plan again",
+        ));
+    }
+    if !allowed(plan) {
+        let message = format!("allows no fence at {}", plan.window.start);
+        found.push(refuse(&"policy", message, "plan again within its windows"));
+    }
+    if plan.rounds.len() > policy.max_rounds as usize + 1 {
         let message = format!(
-            "asks for a confidence of {}, outside (0, 1)",
-            policy.confidence
+            "allows {} rounds after the base, the plan has {}",
+            policy.max_rounds,
+            plan.rounds.len().saturating_sub(1)
         );
-        found.push(refuse(&"policy", message, "set confidence to 0.9"));
+        found.push(refuse(&"policy", message, "plan again"));
     }
     if policy
         .latest_finish
@@ -169,22 +175,7 @@ fn policy(plan: &Plan, found: &mut Vec<Finding>) {
             "move latest_finish or the windows",
         ));
     }
-    if policy
-        .budget_usd
-        .is_some_and(|budget| plan.forecast.cost_usd.p90 > budget)
-    {
-        let message = format!(
-            "allows {:.2} USD, the forecast's P90 is {:.2} USD",
-            policy.budget_usd.unwrap_or_default(),
-            plan.forecast.cost_usd.p90
-        );
-        found.push(finding(
-            Severity::Warn,
-            &"policy",
-            message,
-            "raise budget_usd or expect to stop",
-        ));
-    }
+    budget(plan, found);
     if policy.lease_seconds < plan.forecast.write_downtime_seconds.p90 {
         let message = format!(
             "lets the fence stand for {:.0} s, the forecast's P90 of the write downtime is {:.0} s",
@@ -199,155 +190,61 @@ fn policy(plan: &Plan, found: &mut Vec<Finding>) {
     }
 }
 
-fn place(plan: &Plan, inventory: &Inventory, found: &mut Vec<Finding>) {
-    let (account, region) = (&inventory.account, &inventory.region);
-    if *account != plan.source.account || *region != plan.source.region {
-        let message = format!(
-            "is for {} in {}, the inventory is of {account} in {region}",
-            plan.source.account, plan.source.region
-        );
-        found.push(refuse(
-            &"plan",
-            message,
-            "use the source account's credentials and region",
-        ));
-    }
-    if inventory.instance != plan.source.instance {
-        let name = |id: &Option<crate::ids::InstanceId>| {
-            id.as_ref()
-                .map_or("no instance".to_owned(), ToString::to_string)
-        };
-        let message = format!(
-            "is for {}, the volumes now belong to {}",
-            name(&plan.source.instance),
-            name(&inventory.instance)
-        );
-        found.push(refuse(&"plan", message, "measure and plan again"));
-    }
+/// The window begins where the policy's windows allow it.
+fn allowed(plan: &Plan) -> bool {
+    let start = epoch_seconds(plan.window.start);
+    let zone = plan.policy.zone().unwrap_or(chrono_tz::UTC);
+    let mut hours = plan.policy.windows.iter().map(|window| window.hours(zone));
+    let open = |hours: Result<Hours, ImpossibleWish>| {
+        hours.is_ok_and(|hours| !hours.spans(start, start + 1.0).is_empty())
+    };
+    plan.policy.windows.is_empty() || hours.any(open)
 }
 
-fn changed(plan: &Plan, planned: &PlannedVolume, facts: &VolumeFacts, found: &mut Vec<Finding>) {
-    let again = "measure and plan again";
-    let mut add =
-        |message: String, remedy: &str| found.push(refuse(&planned.volume, message, remedy));
-    if facts.size_gib != planned.size_gib {
-        add(
-            format!("was {} GiB, is {} GiB", planned.size_gib, facts.size_gib),
-            again,
-        );
-    }
-    if facts.volume_type != planned.volume_type {
-        add(
-            format!("was {}, is {}", planned.volume_type, facts.volume_type),
-            again,
-        );
-    }
-    if facts.kms_key != planned.kms_key {
-        add("has another key than when the plan was made".into(), again);
-    }
-    if facts.multi_attach {
-        add(
-            "has Multi-Attach: one host's freeze does not hold the others' writes".into(),
-            "turn it off",
-        );
-    }
-    if facts
-        .created_at
-        .is_some_and(|created| created > plan.made_at)
-    {
-        add(
-            "was created after the plan was made: it is another volume".into(),
-            again,
-        );
-    }
-    if !matches!(facts.state.as_str(), "in-use" | "available") {
-        add(
-            format!("is in state {:?}", facts.state),
-            "wait or repair, then check again",
-        );
-    }
-    let attached = facts.attached_to == plan.source.instance;
-    if plan.source.instance.is_some() && !attached {
-        add(
-            "is not attached to the plan's instance any more".into(),
-            "attach it, or plan again",
-        );
-    } else if attached
-        && facts
-            .device
-            .as_deref()
-            .is_some_and(|device| device != planned.device)
-    {
-        add(
-            format!("was {}, is {:?}", planned.device, facts.device),
-            again,
-        );
-    }
-    if facts.zone != plan.source.zone {
-        found.push(finding(
-            Severity::Warn,
-            &planned.volume,
-            format!(
-                "is in {}, the plan's source is {}",
-                facts.zone, plan.source.zone
-            ),
-            "its service times may differ",
-        ));
-    }
+fn budget(plan: &Plan, found: &mut Vec<Finding>) {
+    let Some(budget) = plan.policy.budget_usd else {
+        return;
+    };
+    let cost = plan.forecast.cost_usd;
+    let (severity, level, amount) = match cost {
+        cost if cost.p50 > budget => (Severity::Refuse, "P50", cost.p50),
+        cost if cost.p90 > budget => (Severity::Warn, "P90", cost.p90),
+        _ => return,
+    };
+    let message = format!("allows {budget:.2} USD, the forecast's {level} is {amount:.2} USD");
+    let remedy = "raise budget_usd or expect to stop";
+    found.push(finding(severity, &"policy", message, remedy));
 }
 
-fn newcomers(plan: &Plan, inventory: &Inventory, found: &mut Vec<Finding>) {
-    let planned = |facts: &&VolumeFacts| plan.volumes.iter().any(|v| v.volume == facts.volume);
-    for facts in inventory.volumes.iter().filter(|facts| !planned(facts)) {
-        let message =
-            "belongs to the instance but not to the plan: its data would stay behind".into();
-        found.push(refuse(
-            &facts.volume,
-            message,
-            "measure and plan again, or detach it",
-        ));
-    }
-}
-
-fn lineage(plan: &Plan, inventory: &Inventory, found: &mut Vec<Finding>) {
-    for snapshot in inventory
-        .snapshots
-        .iter()
-        .filter(|snapshot| snapshot.state == "pending")
-    {
-        let foreign = snapshot.tags.get("snapmigrate:migration") != Some(&plan.policy.name);
-        if foreign
-            && plan
-                .volumes
-                .iter()
-                .any(|volume| volume.volume == snapshot.volume)
-        {
-            let message = format!(
-                "of {} is pending and not ours: ours would queue behind it",
-                snapshot.snapshot
-            );
-            found.push(refuse(
-                &snapshot.volume,
-                message,
-                "wait for it, or pause what takes it",
-            ));
-        }
-    }
-    for volume in &plan.volumes {
-        let Some(base) = &volume.reusable_base else {
+/// The lines' prices are those this program knows.
+fn prices(plan: &Plan, found: &mut Vec<Finding>) {
+    for line in &plan.cost {
+        let Some(today) = crate::cost::basis(&line.item).filter(|today| *today != line.basis)
+        else {
             continue;
         };
-        let sound = |s: &SnapshotFacts| s.state == "completed" && s.storage_tier == "standard";
-        if !inventory
-            .snapshots
-            .iter()
-            .any(|snapshot| snapshot.snapshot == *base && sound(snapshot))
-        {
-            let message = format!(
-                "was to serve as base of {} and can't any more",
-                volume.volume
-            );
-            found.push(refuse(base, message, "plan again"));
-        }
+        let message = format!(
+            "was priced as {:?}, this version's price is {today:?}",
+            line.basis
+        );
+        let remedy = "plan again for a cost by today's prices";
+        found.push(finding(Severity::Warn, &line.item, message, remedy));
+    }
+}
+
+/// More copies than may run side by side wait for each other.
+fn shared_limits(plan: &Plan, found: &mut Vec<Finding>) {
+    let (volumes, most) = (plan.volumes.len(), LIMITS.copies_per_destination_region);
+    let copies = plan
+        .rounds
+        .iter()
+        .any(|round| round.path == TransferPath::Copy);
+    if copies && volumes > most {
+        let message = format!(
+            "copies {volumes} snapshots per round, {} takes {most} at a time: they run in waves",
+            plan.target.region
+        );
+        let remedy = "ask AWS support for more concurrent copies, or keep other copies away";
+        found.push(finding(Severity::Warn, &"plan", message, remedy));
     }
 }

@@ -1,13 +1,11 @@
-//! Reading a policy from TOML, and saying which wish cannot be one.
+//! Reading a policy from TOML.
 
-use super::{Policy, WindowPolicy};
+use super::{ImpossibleWish, Policy};
 use crate::format::FormatError;
 
 /// Format name and version of a policy file. The key `format` may be left out of a hand-written
 /// policy; one that is there must be this one.
 pub const FORMAT: &str = "snapmigrate.policy/1";
-
-const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// A policy that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -19,15 +17,8 @@ pub enum PolicyError {
     #[error(transparent)]
     Format(#[from] FormatError),
     /// A value that cannot be wished for.
-    #[error("policy: {key} is {value}, expected {expected}")]
-    Impossible {
-        /// Key.
-        key: &'static str,
-        /// What was given.
-        value: String,
-        /// What is accepted.
-        expected: &'static str,
-    },
+    #[error(transparent)]
+    Impossible(#[from] ImpossibleWish),
 }
 
 impl Policy {
@@ -67,109 +58,6 @@ impl Policy {
         policy.validate()?;
         Ok(policy)
     }
-
-    /// Checks that every wish can be one.
-    ///
-    /// # Errors
-    /// [`PolicyError::Impossible`] for the first that cannot.
-    pub fn validate(&self) -> Result<(), PolicyError> {
-        let open = |value: f64| value > 0.0 && value < 1.0;
-        number(
-            "confidence",
-            self.confidence,
-            open,
-            "a probability between 0 and 1, both excluded",
-        )?;
-        number(
-            "max_write_downtime_seconds",
-            self.max_write_downtime_seconds,
-            positive,
-            SECONDS,
-        )?;
-        number("lease_seconds", self.lease_seconds, positive, SECONDS)?;
-        number(
-            "freeze_limit_seconds",
-            self.freeze_limit_seconds,
-            positive,
-            SECONDS,
-        )?;
-        if let Some(budget) = self.budget_usd {
-            number("budget_usd", budget, positive, "an amount in USD above 0")?;
-        }
-        if self.max_rounds == 0 {
-            return Err(impossible("max_rounds", "0", "at least 1, the final round"));
-        }
-        if self.name.trim().is_empty() || self.name.len() > 128 {
-            return Err(impossible("name", &self.name, "1 to 128 characters"));
-        }
-        if let Some(rate) = self.target.initialization_mib_per_second
-            && !(100..=300).contains(&rate)
-        {
-            let rate = rate.to_string();
-            return Err(impossible(
-                "target.initialization_mib_per_second",
-                &rate,
-                "100 to 300",
-            ));
-        }
-        self.windows.iter().try_for_each(WindowPolicy::validate)
-    }
-}
-
-const SECONDS: &str = "a number of seconds above 0";
-
-fn positive(value: f64) -> bool {
-    value > 0.0 && value.is_finite()
-}
-
-fn number(
-    key: &'static str,
-    value: f64,
-    valid: impl Fn(f64) -> bool,
-    expected: &'static str,
-) -> Result<(), PolicyError> {
-    if valid(value) {
-        Ok(())
-    } else {
-        Err(impossible(key, &value.to_string(), expected))
-    }
-}
-
-fn impossible(key: &'static str, value: &str, expected: &'static str) -> PolicyError {
-    PolicyError::Impossible {
-        key,
-        value: value.to_owned(),
-        expected,
-    }
-}
-
-impl WindowPolicy {
-    fn validate(&self) -> Result<(), PolicyError> {
-        if let Some(day) = self.days.iter().find(|day| !DAYS.contains(&day.as_str())) {
-            return Err(impossible(
-                "windows.days",
-                day,
-                "mon, tue, wed, thu, fri, sat or sun",
-            ));
-        }
-        for (key, text) in [("windows.start", &self.start), ("windows.end", &self.end)] {
-            if !is_time_of_day(text) {
-                return Err(impossible(key, text, "HH:MM in UTC, such as 02:30"));
-            }
-        }
-        if self.start == self.end {
-            return Err(impossible(
-                "windows.end",
-                &self.end,
-                "another time than the start",
-            ));
-        }
-        Ok(())
-    }
-}
-
-fn is_time_of_day(text: &str) -> bool {
-    text.len() == 5 && chrono::NaiveTime::parse_from_str(text, "%H:%M").is_ok()
 }
 
 #[cfg(test)]
@@ -205,6 +93,11 @@ mod tests {
                 "policy: max_write_downtime_seconds is NaN,",
             ),
             ("max_rounds = 0", "policy: max_rounds is 0,"),
+            ("budget_usd = -1", "policy: budget_usd is -1,"),
+            (
+                "time_zone = \"Mars/Olympus\"",
+                "policy: time_zone is \"Mars/Olympus\",",
+            ),
             (
                 "windows = [{ start = \"2:30\", end = \"04:00\" }]",
                 "policy: windows.start is 2:30,",

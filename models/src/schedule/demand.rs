@@ -9,11 +9,10 @@ use crate::inventory::{SnapshotFacts, VolumeFacts};
 use crate::limits::LIMITS;
 use crate::path::PathOption;
 use crate::plan::Place;
-use crate::policy::{Policy, TransferPath};
+use crate::policy::{Hours, Policy, TransferPath};
 use crate::profile::Profile;
 use crate::units::{Quantiles, Timestamp};
 
-use super::windows::Daily;
 use super::{PlanError, volume_options};
 
 /// A policy that makes sense for a profile.
@@ -22,7 +21,7 @@ pub(crate) struct Demand {
     pub(crate) target: Place,
     pub(crate) options: Vec<PathOption>,
     pub(crate) path: TransferPath,
-    pub(crate) daily: Vec<Daily>,
+    pub(crate) hours: Vec<Hours>,
     pub(crate) reusable: BTreeMap<VolumeId, SnapshotId>,
     /// Oldest point in time among the reusable snapshots.
     pub(crate) reusable_at: Option<Timestamp>,
@@ -41,23 +40,25 @@ impl Demand {
         policy: &Policy,
         now: Timestamp,
     ) -> Result<Self, PlanError> {
-        settings(policy, now)?;
+        policy.validate()?;
+        over_by(policy, now)?;
+        let zone = policy.zone()?;
         let (source, target) = places(profile, policy)?;
         volumes(profile)?;
         let facts = &profile.inventory.volumes;
         let options = volume_options(facts, &source, &target, policy);
         let path = common_path(facts, &options)?;
-        keys(facts, &source, &target, policy)?;
+        super::keys::fit(facts, &source, &target, policy)?;
         let (reusable, reusable_at) = reusable(profile, now);
         let mut demand = Self {
             source,
             target,
             options,
             path,
-            daily: policy
+            hours: policy
                 .windows
                 .iter()
-                .map(Daily::of)
+                .map(|window| window.hours(zone))
                 .collect::<Result<_, _>>()?,
             reusable,
             reusable_at,
@@ -126,63 +127,8 @@ impl Demand {
     }
 }
 
-fn settings(policy: &Policy, now: Timestamp) -> Result<(), PlanError> {
-    let wrong = |key, value: String, expected| {
-        Err(PlanError::Setting {
-            key,
-            value,
-            expected,
-        })
-    };
-    if !(policy.confidence > 0.0 && policy.confidence < 1.0) {
-        return wrong(
-            "confidence",
-            policy.confidence.to_string(),
-            "it must lie between 0 and 1, such as 0.9",
-        );
-    }
-    let limit = policy.max_write_downtime_seconds;
-    if !(limit > 0.0 && limit.is_finite()) {
-        return wrong(
-            "max_write_downtime_seconds",
-            limit.to_string(),
-            "it must be positive",
-        );
-    }
-    if policy.max_rounds == 0 {
-        return wrong(
-            "max_rounds",
-            "0".into(),
-            "the final round is one, so it must be at least 1",
-        );
-    }
-    if policy.budget_usd.is_some_and(f64::is_nan) {
-        return wrong(
-            "budget_usd",
-            "not a number".into(),
-            "it must be an amount in USD",
-        );
-    }
-    let (low, high) = (
-        LIMITS.initialization_mib_per_second_min,
-        LIMITS.initialization_mib_per_second_max,
-    );
-    if policy
-        .target
-        .initialization_mib_per_second
-        .is_some_and(|rate| rate < low || rate > high)
-    {
-        let value = policy
-            .target
-            .initialization_mib_per_second
-            .unwrap_or_default()
-            .to_string();
-        return wrong(
-            "target.initialization_mib_per_second",
-            value,
-            "AWS accepts 100 to 300",
-        );
-    }
+/// The present leaves time for it.
+fn over_by(policy: &Policy, now: Timestamp) -> Result<(), PlanError> {
     match policy.latest_finish {
         Some(latest) if latest <= now => Err(PlanError::Contradiction {
             one: format!("latest_finish is {latest}"),
@@ -336,27 +282,6 @@ fn common_path(facts: &[VolumeFacts], options: &[PathOption]) -> Result<Transfer
         volume,
         reasons: words.join("; "),
     })
-}
-
-/// Encrypted data goes to another account or region only under a key the operator names.
-fn keys(
-    facts: &[VolumeFacts],
-    source: &Place,
-    target: &Place,
-    policy: &Policy,
-) -> Result<(), PlanError> {
-    let moves = source.account != target.account || source.region != target.region;
-    let encrypted = facts.iter().find(|facts| facts.encrypted);
-    match encrypted {
-        Some(facts) if moves && policy.target.kms_key.is_none() => Err(PlanError::Contradiction {
-            one: format!("volume {} is encrypted", facts.volume),
-            other:
-                "the policy names no target.kms_key, so copies would get the default key or fail"
-                    .into(),
-            remedy: "set target.kms_key to a customer managed key of the target account",
-        }),
-        _ => Ok(()),
-    }
 }
 
 /// Snapshots of an hour's age difference may serve together as base; older than a week they are

@@ -1,6 +1,7 @@
 //! Why no plan can be made.
 
 use crate::ids::VolumeId;
+use crate::policy::ImpossibleWish;
 
 /// Why no plan can be made. Each message names both sides of the contradiction.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -23,16 +24,9 @@ pub enum PlanError {
         /// What to do.
         remedy: &'static str,
     },
-    /// A setting that means nothing.
-    #[error("policy {key} is {value}: {expected}")]
-    Setting {
-        /// Setting.
-        key: &'static str,
-        /// Its value.
-        value: String,
-        /// What is accepted.
-        expected: &'static str,
-    },
+    /// A wish that cannot be one.
+    #[error(transparent)]
+    Wish(#[from] ImpossibleWish),
     /// Two settings, or a setting and a fact, that exclude each other.
     #[error("{one}, but {other}; {remedy}")]
     Contradiction {
@@ -51,4 +45,12 @@ pub enum PlanError {
         /// Each path with its reason.
         reasons: String,
     },
+}
+
+impl PlanError {
+    /// The wishes make sense, and cannot be had: what a usage error is not.
+    #[must_use]
+    pub const fn is_infeasible(&self) -> bool {
+        matches!(self, Self::Contradiction { .. } | Self::NoPath { .. })
+    }
 }

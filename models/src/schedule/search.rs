@@ -135,7 +135,7 @@ impl<'a> Search<'a> {
     /// the earliest window and the fewest rounds.
     pub(crate) fn best(&self) -> Result<Found, PlanError> {
         let mut options: Vec<Found> = Vec::new();
-        if self.demand.daily.is_empty() {
+        if self.demand.hours.is_empty() {
             options.extend(self.settled(&|rounds| Some(self.at_once(rounds))));
         }
         for (fence, end) in self.fences() {
@@ -176,16 +176,16 @@ impl<'a> Search<'a> {
         let from = self.base_expected;
         let settled = from.max(self.base_ready - HORIZON_HOURS / 2.0 * HOUR);
         let near = (settled + HORIZON_HOURS * HOUR).min(from + LONGEST_HORIZON_DAYS * 24.0 * HOUR);
-        if self.demand.daily.is_empty() {
+        if self.demand.hours.is_empty() {
             return hourly(from, near).map(|fence| (fence, None)).collect();
         }
         let far = (self.base_ready + FAR_HORIZON_DAYS * 24.0 * HOUR)
             .min(from + LONGEST_HORIZON_DAYS * 24.0 * HOUR);
         let spans = self
             .demand
-            .daily
+            .hours
             .iter()
-            .flat_map(|daily| daily.spans(from, far));
+            .flat_map(|hours| hours.spans(from, far));
         let mut fences: Vec<(f64, Option<f64>)> = spans
             .flat_map(|(start, end)| {
                 hourly(start, end.min(far)).map(move |fence| (fence, Some(end)))

@@ -118,6 +118,23 @@ fn windows_of_the_policy_are_kept() {
 }
 
 #[test]
+fn windows_are_on_the_operators_clock() {
+    let mut policy = policy(7200.0);
+    policy.time_zone = Some("America/New_York".into());
+    policy.windows = vec![WindowPolicy {
+        days: vec!["sat".into()],
+        start: "22:00".into(),
+        end: "23:00".into(),
+    }];
+    let plan = planned(&with_deltas(profile(1, 100, 0.2), 4), &policy);
+    // Winter: five hours behind UTC, so the window opens on Sunday there.
+    assert_eq!(plan.window.end.format("%a %H:%M").to_string(), "Sun 04:00");
+    let local = plan.policy.local(plan.window.start).unwrap();
+    assert!(local.starts_with("Sat 2026-11-21 22:"), "{local}");
+    assert!(!check(&plan, &profile(1, 100, 0.2).inventory, now()).refused());
+}
+
+#[test]
 fn a_limit_below_the_fixed_times_does_not_converge() {
     let plan = planned(&with_deltas(profile(1, 500, 0.2), 4), &policy(5.0));
     assert_eq!(plan.verdict, Verdict::DoesNotConverge);
@@ -221,6 +238,8 @@ fn direct_is_shown_and_never_chosen() {
     assert!(direct.final_hop_seconds.is_some() && direct.cost_usd.is_some() && !direct.chosen);
 }
 
+const KEY: &str = "arn:aws:kms:us-east-1:ACCOUNT:key/1";
+
 fn refusal(change: impl Fn(&mut Profile, &mut Policy)) -> String {
     let (mut profile, mut policy) = (profile(1, 100, 1.0), policy(1800.0));
     change(&mut profile, &mut policy);
@@ -247,6 +266,25 @@ fn contradictions_name_both_sides() {
         (
             refusal(|_, p| p.confidence = f64::NAN),
             ["confidence is NaN", "between 0 and 1"],
+        ),
+        (
+            refusal(|_, p| p.max_rounds = 0),
+            ["max_rounds is 0", "at least 1"],
+        ),
+        (
+            refusal(|_, p| p.time_zone = Some("Mars/Olympus".into())),
+            ["time_zone", "Europe/Berlin"],
+        ),
+        (
+            refusal(|_, p| p.target.kms_key = Some(KEY.replace("ACCOUNT", "999999999999"))),
+            ["999999999999", "account is 111122223333"],
+        ),
+        (
+            refusal(|_, p| {
+                let key = KEY.replace("us-east-1", "us-west-2");
+                p.target.kms_key = Some(key.replace("ACCOUNT", "111122223333"));
+            }),
+            ["us-west-2", "region is us-east-1"],
         ),
         (
             refusal(|_, p| p.latest_finish = Some(now())),
