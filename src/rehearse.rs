@@ -18,7 +18,7 @@ use snapmigrate_models::profile::Profile;
 use snapmigrate_models::schedule::PlanError;
 
 use crate::clock::Clock;
-use crate::cloud::{self, Cloud, CloudError, Connection, Transport};
+use crate::cloud::{self, Cloud, CloudError, Connection, Transport, Wire};
 use crate::execute::ExecuteError;
 use crate::journal::JournalError;
 use crate::measure::{self, MeasureError, Options, ProbePolicy, Subject};
@@ -97,8 +97,9 @@ impl Stage {
         let policy = Policy::from_table(policy_table(scenario))?;
         let lab = Lab::from_scenario(scenario, seed)?;
         let clock = Clock::paused(scenario.start);
-        let source = side(&lab, &scenario.source, clock).await?;
-        let target = side(&lab, &scenario.target, clock).await?;
+        let wire = Wire::to(lab.clone());
+        let source = side(&wire, &scenario.source, clock).await?;
+        let target = side(&wire, &scenario.target, clock).await?;
         Ok(Self {
             lab,
             clock,
@@ -132,7 +133,7 @@ impl Stage {
 }
 
 async fn side(
-    lab: &Lab,
+    wire: &Wire,
     place: &snapmigrate_lab::scenario::Place,
     clock: Clock,
 ) -> Result<Cloud, RehearseError> {
@@ -142,7 +143,7 @@ async fn side(
         ..Connection::default()
     };
     let transport = Transport::Lab {
-        lab: lab.clone(),
+        wire: wire.clone(),
         account,
     };
     Ok(cloud::connect(&connection, &transport, clock).await?)

@@ -17,7 +17,7 @@ use crate::content::ImageStore;
 use crate::error::{ApiError, LabError};
 use crate::scenario::Scenario;
 use crate::wire::{self, Calls, Memory};
-use crate::world::{Ground, Settings, Storage, World};
+use crate::world::{Ground, Observation, Settings, Storage, World};
 
 /// How to serve a lab.
 #[derive(Debug, Clone)]
@@ -184,6 +184,14 @@ impl Lab {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         world.audit(pairs)
+    }
+
+    /// What an observer sees who asks nobody.
+    ///
+    /// # Errors
+    /// As [`World::advance`].
+    pub fn observe(&self) -> Result<Observation, ApiError> {
+        self.with_world(|world| Ok(world.observe()))
     }
 
     /// Frees all loop devices of attached volumes: for the end of a server.

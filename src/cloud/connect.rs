@@ -11,12 +11,11 @@ use aws_smithy_async::time::TimeSource;
 use aws_smithy_http_client::{Builder, tls};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
-use snapmigrate_lab::Lab;
 use snapmigrate_models::ids::{AccountId, Region};
 use snapmigrate_models::step::FailureClass;
 
 use super::lab_http::LabHttp;
-use super::{Cloud, CloudError};
+use super::{Cloud, CloudError, Wire};
 use crate::clock::Clock;
 
 /// Attempts of a call that may be repeated. Calls that must not be repeated override it.
@@ -42,8 +41,8 @@ pub enum Transport {
     Network,
     /// The lab in this process, as an account of it.
     Lab {
-        /// The simulated AWS.
-        lab: Lab,
+        /// The way to the simulated AWS.
+        wire: Wire,
         /// Account the credentials belong to.
         account: AccountId,
     },
@@ -60,7 +59,7 @@ pub async fn connect(
 ) -> Result<Cloud, CloudError> {
     let base = match transport {
         Transport::Network => network_config(connection, clock).await,
-        Transport::Lab { lab, account } => lab_config(connection, lab, account, clock),
+        Transport::Lab { wire, account } => lab_config(connection, wire, account, clock),
     };
     let region = region_of(&base)?;
     let config = with_role(connection, base).await;
@@ -94,7 +93,12 @@ async fn network_config(connection: &Connection, clock: Clock) -> SdkConfig {
     loader.load().await
 }
 
-fn lab_config(connection: &Connection, lab: &Lab, account: &AccountId, clock: Clock) -> SdkConfig {
+fn lab_config(
+    connection: &Connection,
+    wire: &Wire,
+    account: &AccountId,
+    clock: Clock,
+) -> SdkConfig {
     let credentials = Credentials::new(account.as_str(), "lab", None, None, "lab");
     // The SDK's own jitter is random: a rehearsal backs off by the plain exponential instead.
     let retries = RetryConfig::standard()
@@ -102,7 +106,7 @@ fn lab_config(connection: &Connection, lab: &Lab, account: &AccountId, clock: Cl
         .with_use_static_exponential_base(true);
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
-        .http_client(SharedHttpClient::new(LabHttp::new(lab.clone())))
+        .http_client(SharedHttpClient::new(LabHttp::new(wire.clone())))
         .time_source(clock)
         .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
             TokioSleep::new(),

@@ -8,17 +8,18 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
-use snapmigrate_lab::Lab;
 
-/// An HTTP client whose whole network is a lab.
+use super::Wire;
+
+/// An HTTP client whose whole network is a function.
 #[derive(Clone)]
 pub(super) struct LabHttp {
-    lab: Lab,
+    wire: Wire,
 }
 
 impl LabHttp {
-    pub(super) const fn new(lab: Lab) -> Self {
-        Self { lab }
+    pub(super) const fn new(wire: Wire) -> Self {
+        Self { wire }
     }
 }
 
@@ -40,14 +41,18 @@ impl HttpClient for LabHttp {
 
 impl HttpConnector for LabHttp {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let lab = self.lab.clone();
+        let wire = self.wire.clone();
         HttpConnectorFuture::new(async move {
             let request = into_plain(request).await?;
-            let response = lab.http(request).await.map(SdkBody::from);
-            HttpResponse::try_from(response).map_err(|error| ConnectorError::user(error.into()))
+            let answer = wire.carry(request).await;
+            let answer = answer.ok_or_else(|| ConnectorError::io(LOST.into()))?;
+            HttpResponse::try_from(answer.map(SdkBody::from)).map_err(|error| ConnectorError::user(error.into()))
         })
     }
 }
+
+/// What the SDK is told of an answer that does not come.
+const LOST: &str = "the connection was lost";
 
 async fn into_plain(request: HttpRequest) -> Result<http::Request<Bytes>, ConnectorError> {
     let request = request

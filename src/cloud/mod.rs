@@ -13,6 +13,7 @@ mod lab_http;
 mod metrics;
 mod snapshots;
 mod volumes;
+mod wire;
 
 pub use blocks::{BlockRuns, SnapshotBlock};
 pub use connect::{Connection, Transport, connect};
@@ -21,6 +22,7 @@ pub use error::CloudError;
 pub use identity::Identity;
 pub use snapshots::CopyRequest;
 pub use volumes::{InstanceVolumes, VolumeRequest};
+pub use wire::{Answering, Wire};
 
 use std::collections::BTreeMap;
 

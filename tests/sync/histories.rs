@@ -44,7 +44,7 @@ impl Stage {
         };
         let account = ACCOUNT.parse().expect("an account");
         let transport = Transport::Lab {
-            lab: lab.clone(),
+            wire: Wire::to(lab.clone()),
             account,
         };
         let cloud = connect(&connection, &transport, Clock::System).await;

@@ -41,6 +41,7 @@ pub(super) struct Guard {
     pub fence: Fence,
     pub freeze: Option<Freeze>,
     pub last_freeze: Option<Thawed>,
+    pub longest_freeze_seconds: f64,
     freezes: u64,
 }
 
@@ -51,6 +52,7 @@ impl Guard {
             fence: Fence::None,
             freeze: None,
             last_freeze: None,
+            longest_freeze_seconds: 0.0,
             freezes: 0,
         }
     }
@@ -154,6 +156,7 @@ impl Guard {
         }) = self.freeze.take()
         {
             let frozen_seconds = crate::seconds_between(began, at);
+            self.longest_freeze_seconds = self.longest_freeze_seconds.max(frozen_seconds);
             self.last_freeze = Some(Thawed {
                 id,
                 at,

@@ -97,6 +97,7 @@ impl World {
             limits: Limits::new(),
             chance: Chance::new(ground.seed),
             ids: Ids::new(ground.seed, ground.salt),
+            two_writers_at: None,
         }
     }
 

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 pub struct Chance {
     seed: u64,
     opened: BTreeMap<String, u64>,
+    struck: u64,
 }
 
 impl Chance {
@@ -20,6 +21,7 @@ impl Chance {
         Chance {
             seed,
             opened: BTreeMap::new(),
+            struck: 0,
         }
     }
 
@@ -39,7 +41,14 @@ impl Chance {
 
     /// Whether a fault with this probability strikes the entity's next operation.
     pub fn strikes(&mut self, entity: &str, per_mille: f64) -> bool {
-        per_mille > 0.0 && self.next(entity).random::<f64>() * 1000.0 < per_mille
+        let strikes = per_mille > 0.0 && self.next(entity).random::<f64>() * 1000.0 < per_mille;
+        self.struck += u64::from(strikes);
+        strikes
+    }
+
+    /// How many faults struck so far.
+    pub const fn struck(&self) -> u64 {
+        self.struck
     }
 }
 

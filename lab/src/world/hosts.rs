@@ -98,6 +98,7 @@ impl World {
         for host in self.hosts.values_mut() {
             host.advance(now, &mut Drives(&mut self.volumes));
         }
+        self.watch_writers(now);
     }
 
     /// One request of the host protocol to the host of an instance, with the time it takes.
@@ -113,6 +114,7 @@ impl World {
             );
         };
         let (reply, took) = host.handle(now, &mut Drives(&mut self.volumes), request);
+        self.watch_writers(now);
         (reply, took.div_f64(self.settings.time_scale))
     }
 

@@ -19,6 +19,7 @@ mod lineage;
 mod loops;
 mod meter;
 mod metrics;
+mod observe;
 mod parameters;
 mod promises;
 mod reception;
@@ -56,6 +57,7 @@ pub use instance::{Instance, ROOT_DEVICE};
 pub(crate) use keys::default_key;
 pub use limits::{Limits, request_limit_exceeded};
 pub use metrics::{Metric, MetricPoint};
+pub use observe::{HostSeen, Observation, Thing};
 pub use parameters::Parameter;
 pub use reception::StartSnapshotRequest;
 pub use share::ShareRequest;
@@ -108,6 +110,7 @@ pub struct World {
     limits: Limits,
     chance: Chance,
     ids: Ids,
+    two_writers_at: Option<DateTime<Utc>>,
 }
 
 impl World {

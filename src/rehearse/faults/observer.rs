@@ -1,0 +1,101 @@
+//! Whether a disturbed run kept the tool's promises, judged by the world alone.
+//!
+//! It sees what lies in the accounts, who serves and what the volumes hold, and the journal as a text in which ids
+//! occur or not. It must not use any rule, name or state of the executor: it is there to contradict it.
+
+use std::collections::BTreeSet;
+
+use snapmigrate_lab::Lab;
+use snapmigrate_lab::world::{HostSeen, Observation};
+
+/// Room for the clock's rounding and for an answer that is under way when a limit ends.
+const ROUNDING_SECONDS: f64 = 1.0;
+
+/// What the run promised.
+#[derive(Clone, Debug)]
+pub struct Promise<'a> {
+    /// Instance that served before.
+    pub source: &'a str,
+    /// Instance that is to serve.
+    pub target: &'a str,
+    /// Longest freeze the policy allows.
+    pub freeze_limit_seconds: f64,
+    /// What there was before.
+    pub before: &'a Observation,
+    /// The journal's text.
+    pub journal: &'a str,
+    /// What the tool says became of it.
+    pub outcome: &'a str,
+}
+
+/// The promises that were broken, in words; every lease has ended by now.
+#[must_use]
+pub fn broken(lab: &Lab, seen: &Observation, promise: &Promise<'_>) -> Vec<String> {
+    let mut broken = Vec::new();
+    broken.extend(two_writers(seen));
+    broken.extend(frozen(seen, promise));
+    broken.extend(nobody_serves(seen));
+    broken.extend(other_side_serves(seen, promise));
+    broken.extend(lost_blocks(lab, seen, promise));
+    broken.extend(orphans(seen, promise));
+    broken
+}
+
+fn two_writers(seen: &Observation) -> Option<String> {
+    let at = seen.two_writers_at?;
+    Some(format!("two hosts would have accepted a commit at {at}"))
+}
+
+fn frozen(seen: &Observation, promise: &Promise<'_>) -> Vec<String> {
+    let limit = promise.freeze_limit_seconds + ROUNDING_SECONDS;
+    let too_long = |host: &&HostSeen| host.frozen || host.longest_freeze_seconds > limit;
+    let words = |host: &HostSeen| {
+        let longest = host.longest_freeze_seconds;
+        format!("{} was frozen for {longest:.1} s; frozen now: {}", host.instance, host.frozen)
+    };
+    seen.hosts.iter().filter(too_long).map(words).collect()
+}
+
+fn nobody_serves(seen: &Observation) -> Option<String> {
+    let serving = seen.hosts.iter().filter(|host| host.serving).count();
+    (serving != 1).then(|| format!("{serving} hosts serve when all is over"))
+}
+
+fn other_side_serves(seen: &Observation, promise: &Promise<'_>) -> Option<String> {
+    let target = seen.hosts.iter().any(|host| host.serving && host.instance == promise.target);
+    let said = promise.outcome == "cut_over";
+    (said != target).then(|| {
+        let side = if target { promise.target } else { promise.source };
+        format!("the tool says {}, but {side} serves", promise.outcome)
+    })
+}
+
+/// Where the target serves: everything that the source acknowledged is there.
+fn lost_blocks(lab: &Lab, seen: &Observation, promise: &Promise<'_>) -> Option<String> {
+    let target = seen.hosts.iter().find(|host| host.instance == promise.target)?;
+    if !target.serving {
+        return None;
+    }
+    match lab.audit(&target.database_volumes) {
+        Ok(audit) if audit.mismatches == 0 && audit.blocks_compared > 0 => None,
+        Ok(audit) => Some(format!(
+            "{} of {} blocks on the target are not what the source wrote last",
+            audit.mismatches, audit.blocks_compared
+        )),
+        Err(error) => Some(format!("the target cannot be audited: {error}")),
+    }
+}
+
+/// Whatever was made is in the journal.
+fn orphans(seen: &Observation, promise: &Promise<'_>) -> Vec<String> {
+    let before = ids(promise.before);
+    let unknown = |id: &&&str| !before.contains(**id) && !promise.journal.contains(**id);
+    let now = ids(seen);
+    let found = now.iter().filter(unknown);
+    found.map(|id| format!("{id} was made and is not in the journal")).collect()
+}
+
+fn ids(seen: &Observation) -> BTreeSet<&str> {
+    let things = seen.snapshots.iter().chain(&seen.volumes);
+    things.map(|thing| thing.id.as_str()).collect()
+}
