@@ -4,14 +4,17 @@
 //! runs against AWS. The planner gets no more of the scenario than its `[policy]` and `[measure]`.
 
 mod campaign;
+mod faults;
+mod many;
 mod run;
 
 pub use campaign::campaign;
+pub use many::fault_campaign;
 pub use run::{Rehearsed, rehearse};
 
 use chrono::TimeDelta;
 use serde::Deserialize;
-use snapmigrate_lab::{Lab, LabError, Scenario};
+use snapmigrate_lab::{ApiError, Lab, LabError, Scenario};
 use snapmigrate_models::ids::{AccountId, InvalidId};
 use snapmigrate_models::policy::{Policy, PolicyError};
 use snapmigrate_models::profile::Profile;
@@ -63,6 +66,15 @@ pub enum RehearseError {
     /// Measuring failed.
     #[error(transparent)]
     Measuring(#[from] MeasureError),
+    /// The check refuses the plan.
+    #[error("the check refuses the plan: `rehearse` without --faults says why")]
+    Refused,
+    /// The lab cannot be looked at.
+    #[error("the lab cannot be looked at")]
+    Observing(#[source] ApiError),
+    /// Time cannot be simulated.
+    #[error("cannot start a clock for the rehearsal")]
+    Runtime(#[from] std::io::Error),
     /// Nothing can be planned.
     #[error("cannot plan this migration")]
     Planning(#[from] PlanError),
@@ -94,10 +106,19 @@ impl Stage {
     /// # Errors
     /// [`RehearseError`].
     pub async fn set(scenario: &Scenario, seed: u64) -> Result<Self, RehearseError> {
+        Self::over(scenario, seed, |lab| Wire::to(lab.clone())).await
+    }
+
+    /// The same with a way to the lab of the caller's own.
+    async fn over(
+        scenario: &Scenario,
+        seed: u64,
+        wire: impl FnOnce(&Lab) -> Wire,
+    ) -> Result<Self, RehearseError> {
         let policy = Policy::from_table(policy_table(scenario))?;
         let lab = Lab::from_scenario(scenario, seed)?;
         let clock = Clock::paused(scenario.start);
-        let wire = Wire::to(lab.clone());
+        let wire = wire(&lab);
         let source = side(&wire, &scenario.source, clock).await?;
         let target = side(&wire, &scenario.target, clock).await?;
         Ok(Self {

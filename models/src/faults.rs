@@ -122,6 +122,9 @@ mod tests {
         assert_eq!(campaign.outcomes["cut_over"], 2);
         assert_eq!(campaign.violations.len(), 1);
         let violation = &campaign.violations[0];
-        assert_eq!((violation.seed, violation.kill_point.as_str()), (5, "there"));
+        assert_eq!(
+            (violation.seed, violation.kill_point.as_str()),
+            (5, "there")
+        );
     }
 }

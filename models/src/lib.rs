@@ -19,6 +19,7 @@ pub mod decide;
 pub mod dirty;
 pub mod draws;
 pub mod evidence;
+pub mod faults;
 #[cfg(test)]
 mod fixtures;
 pub mod forecast;

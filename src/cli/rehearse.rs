@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use snapmigrate_lab::Scenario;
 use snapmigrate_models::campaign::Campaign;
 use snapmigrate_models::decide::Goal;
+use snapmigrate_models::faults::FaultCampaign;
 use snapmigrate_models::report::RunOutcome;
 
 use super::error::Kind;
 use super::{CliError, Exit, Ui, runtime};
 use crate::execute::Ended;
 use crate::journal::Journal;
-use crate::rehearse::{Rehearsed, campaign, rehearse};
+use crate::rehearse::{Rehearsed, campaign, fault_campaign, rehearse};
 use crate::view;
 
 /// Rehearse a migration on the embedded lab: measure, plan, cut over, verify, compare with the forecast.
@@ -24,7 +25,9 @@ use crate::view;
   snapmigrate rehearse fixtures/scenarios/fourteen-hours.toml
   snapmigrate rehearse fixtures/scenarios/tiny.toml --seed 42 --json > report.json
   snapmigrate rehearse fixtures/scenarios/tiny.toml --journal rehearsal.journal
-  snapmigrate rehearse fixtures/scenarios/calibration.toml --runs 200")]
+  snapmigrate rehearse fixtures/scenarios/calibration.toml --runs 200
+  snapmigrate rehearse fixtures/scenarios/tiny.toml --faults 1000
+  snapmigrate rehearse fixtures/scenarios/tiny.toml --faults 1 --seed 417   # that one run again")]
 pub struct Args {
     /// What the lab simulates: volumes, workload, service behaviour, policy.
     scenario: PathBuf,
@@ -43,6 +46,11 @@ pub struct Args {
     #[arg(long, value_name = "N", conflicts_with_all = ["journal", "no_cutover"],
         value_parser = clap::value_parser!(u32).range(1..=100_000))]
     runs: Option<u32>,
+    /// Carry out the scenario's plan this many times, from the first seed on, on all cores, while requests and
+    /// answers are lost, operations fail or hang and the executor is killed, and let an observer judge each end.
+    #[arg(long, value_name = "N", conflicts_with_all = ["no_cutover", "runs"],
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    faults: Option<u32>,
     /// Do not announce each step.
     #[arg(long, short)]
     quiet: bool,
@@ -62,6 +70,9 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     let seed = scenario.seed;
     if let Some(runs) = args.runs {
         return rehearse_many(args, &scenario, runs, ui);
+    }
+    if let Some(runs) = args.faults {
+        return disturb_many(args, &scenario, runs, ui);
     }
     let quiet = args.quiet || ui.is_json();
     let mut announce = |entry: &crate::journal::Entry, _: &_| {
@@ -83,6 +94,8 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
 
 /// Runs between two words on how far a campaign is.
 const ANNOUNCED_RUNS: usize = 10;
+/// The same for disturbed ones, which are shorter.
+const DISTURBED_RUNS: usize = 100;
 
 /// A campaign; fails when a run did not come to a report, whatever the forecasts were worth.
 fn rehearse_many(args: &Args, scenario: &Scenario, runs: u32, ui: &Ui) -> Result<Exit, CliError> {
@@ -102,6 +115,36 @@ fn rehearse_many(args: &Args, scenario: &Scenario, runs: u32, ui: &Ui) -> Result
         return Ok(Exit::Done);
     }
     Ok(Exit::Failed)
+}
+
+/// A fault campaign; fails when a promise was broken.
+fn disturb_many(args: &Args, scenario: &Scenario, runs: u32, ui: &Ui) -> Result<Exit, CliError> {
+    let seeds: Vec<u64> = (0..runs)
+        .map(|run| scenario.seed.wrapping_add(run.into()))
+        .collect();
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let announce = |done: usize| {
+        if !args.quiet && (done.is_multiple_of(DISTURBED_RUNS) || done == seeds.len()) {
+            ui.note(&format!("{done} of {runs} runs"));
+        }
+    };
+    if args.journal.is_some() && runs > 1 {
+        let message = "--journal keeps the journal of one run";
+        return Err(CliError::usage(message).hint("with --faults 1 --seed N"));
+    }
+    let journal = |plan: &_| match &args.journal {
+        Some(path) => Journal::open(path, plan),
+        None => Journal::in_memory(plan),
+    };
+    let disturbed = fault_campaign(scenario, &seeds, threads, journal, announce)
+        .map_err(|error| CliError::failed("the campaign could not run").caused_by(error))?;
+    let campaign = FaultCampaign::of(&scenario.name, scenario.seed, &disturbed);
+    ui.show(&campaign, view::faults)?;
+    Ok(if campaign.violations.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 fn show(rehearsed: &Rehearsed, ui: &Ui) -> Result<Exit, CliError> {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use snapmigrate_models::backtest::Backtest;
 use snapmigrate_models::campaign::Campaign;
 use snapmigrate_models::check::Findings;
+use snapmigrate_models::faults::FaultCampaign;
 use snapmigrate_models::history::PastMigrations;
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::policy::Policy;
@@ -20,19 +21,18 @@ use super::{CliError, Exit, Ui};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Published: profile, policy, plan, findings, status, report, verify, backtest, sync,
-campaign, history
+campaign, faults, history
 
 Examples:
   snapmigrate schema plan > plan.schema.json"
 )]
 pub struct Args {
-    /// Document: profile, policy, plan, findings, status, report, verify, backtest, sync, campaign, history.
+    /// Document: profile, policy, plan, findings, status, report, verify, backtest, sync, campaign, faults, history.
     name: String,
 }
 
-const PUBLISHED: &str =
-    "profile, policy, plan, findings, status, report, verify, backtest, sync, campaign, history";
-const LATER: [&str; 2] = ["scenario", "faults"];
+const PUBLISHED: &str = "profile, policy, plan, findings, status, report, verify, backtest, sync, campaign, faults, history";
+const LATER: [&str; 1] = ["scenario"];
 
 pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     ui.json(&schema(&args.name)?)?;
@@ -51,6 +51,7 @@ fn schema(name: &str) -> Result<Value, CliError> {
         "backtest" => schema_for!(Backtest).to_value(),
         "sync" => schema_for!(SyncReport).to_value(),
         "campaign" => schema_for!(Campaign).to_value(),
+        "faults" => schema_for!(FaultCampaign).to_value(),
         "history" => schema_for!(PastMigrations).to_value(),
         _ => return Err(unpublished(name)),
     };

@@ -34,19 +34,15 @@ const CREDENTIAL_CODES: [&str; 7] = [
     "UnrecognizedClientException",
 ];
 
-/// Codes that pass with time (EC2 API throttling; EBS direct APIs, error retries; CloudWatch limits).
-const TRANSIENT_CODES: [&str; 14] = [
+/// Codes that pass with time and say that nothing was done (EC2 API throttling; EBS direct APIs, error retries; CloudWatch limits).
+const TRANSIENT_CODES: [&str; 10] = [
     "ConcurrentSnapshotLimitExceeded",
     "EC2ThrottledException",
     "IncorrectState",
-    "InternalError",
-    "InternalFailure",
-    "InternalServerException",
     "PendingSnapshotLimitExceeded",
     "RequestLimitExceeded",
     "RequestThrottledException",
     "ResourceLimitExceeded",
-    "ServiceUnavailable",
     "SnapshotCreationPerVolumeRateExceeded",
     "Throttling",
     "ThrottlingException",
@@ -144,7 +140,9 @@ fn service_error<E: ProvideErrorMetadata + Error + 'static>(
     };
     let class = match code.as_str() {
         code if CREDENTIAL_CODES.contains(&code) => FailureClass::Credentials,
-        code if TRANSIENT_CODES.contains(&code) || status >= 500 => FailureClass::Transient,
+        code if TRANSIENT_CODES.contains(&code) => FailureClass::Transient,
+        // A server that failed may have done what it was asked: EC2 documents no promise that it did not.
+        _ if status >= 500 => FailureClass::Unknown,
         _ => FailureClass::Permanent,
     };
     (class, code, message)

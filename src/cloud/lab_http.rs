@@ -46,7 +46,8 @@ impl HttpConnector for LabHttp {
             let request = into_plain(request).await?;
             let answer = wire.carry(request).await;
             let answer = answer.ok_or_else(|| ConnectorError::io(LOST.into()))?;
-            HttpResponse::try_from(answer.map(SdkBody::from)).map_err(|error| ConnectorError::user(error.into()))
+            HttpResponse::try_from(answer.map(SdkBody::from))
+                .map_err(|error| ConnectorError::user(error.into()))
         })
     }
 }

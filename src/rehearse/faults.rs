@@ -5,23 +5,28 @@
 
 mod meddler;
 mod observer;
+#[cfg(test)]
+mod tests;
 mod wires;
 
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use snapmigrate_lab::Scenario;
 use snapmigrate_lab::scenario::FaultSpec;
+use snapmigrate_lab::{Lab, Scenario};
 use snapmigrate_models::check::check;
 use snapmigrate_models::decide::Goal;
 use snapmigrate_models::faults::FaultRun;
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::schedule::make_plan;
+use snapmigrate_models::step::Event;
 
 use super::{RehearseError, Stage, run};
+use crate::cloud::Wire;
 use crate::execute::{Control, Ended, ExecuteError, Run, Sides, execute};
 use crate::journal::Journal;
+use crate::quiesce::channel::Channel;
 use meddler::Meddler;
 use observer::Promise;
 
@@ -29,6 +34,8 @@ use observer::Promise;
 const TROUBLED_LIVES: u32 = 8;
 /// Starts after which it is left as it is.
 const MOST_LIVES: u32 = 14;
+/// After the last lease has ended, until the observer looks.
+const MARGIN_SECONDS: f64 = 60.0;
 
 /// The plan of a campaign, made in a world where nothing goes wrong.
 ///
@@ -45,25 +52,47 @@ pub async fn campaign_plan(scenario: &Scenario) -> Result<Plan, RehearseError> {
     Ok(plan)
 }
 
-/// Carries out `plan` in the world of `seed`, disturbed by it. Must be called inside a runtime with paused time.
+/// Carries out the journal's plan in the world of `seed`, disturbed by it. Must be called inside a runtime with
+/// paused time.
 ///
 /// # Errors
 /// [`RehearseError`] when the lab cannot be built; what the executor does wrong is in the run.
 pub async fn disturbed(
     scenario: &Scenario,
-    plan: &Plan,
+    journal: &mut Journal,
     seed: u64,
 ) -> Result<FaultRun, RehearseError> {
     let meddler = Meddler::new(seed);
-    let scenario = troubled(scenario, seed);
-    let stage = Stage::over(&scenario, seed, |lab| wires::services(lab, &meddler)).await?;
+    let ways = Ways {
+        services: &|lab| wires::services(lab, &meddler),
+        host: &|lab, instance| wires::host(lab, instance, &meddler),
+    };
+    judged(&troubled(scenario, seed), seed, journal, &meddler, &ways).await
+}
+
+/// The ways from an executor to its world.
+struct Ways<'a> {
+    services: &'a dyn Fn(&Lab) -> Wire,
+    host: &'a dyn Fn(&Lab, &str) -> Channel,
+}
+
+/// Carries out the journal's plan over these ways, and lets the observer judge its end.
+async fn judged(
+    scenario: &Scenario,
+    seed: u64,
+    journal: &mut Journal,
+    meddler: &Meddler,
+    ways: &Ways<'_>,
+) -> Result<FaultRun, RehearseError> {
+    let plan = journal.recorded().plan.clone();
+    let stage = Stage::over(scenario, seed, ways.services).await?;
     let before = stage.lab.observe().map_err(RehearseError::Observing)?;
-    stage.clock.sleep_until(plan.issued_at).await;
-    let mut journal = Journal::in_memory(plan)?;
-    let sides = sides(&stage, &scenario, &meddler);
-    let outcome = live(&stage, &sides, &mut journal, &meddler).await;
-    let rest = plan.policy.lease_seconds + plan.policy.freeze_limit_seconds;
-    stage.clock.sleep(Duration::from_secs_f64(rest + 60.0)).await;
+    stage.clock.sleep_until(plan.made_at).await;
+    let sides = sides(&stage, scenario, ways);
+    let outcome = live(&stage, &sides, journal, meddler).await;
+    let lease_seconds = plan.policy.lease_seconds + plan.policy.freeze_limit_seconds;
+    let rest = Duration::from_secs_f64(lease_seconds + MARGIN_SECONDS);
+    stage.clock.sleep(rest).await;
     let seen = stage.lab.observe().map_err(RehearseError::Observing)?;
     let promise = Promise {
         source: &scenario.source.instance,
@@ -74,7 +103,8 @@ pub async fn disturbed(
         outcome: outcome.as_deref().unwrap_or("failed"),
     };
     let mut broken = observer::broken(&stage.lab, &seen, &promise);
-    broken.extend(outcome.as_ref().err().map(|error| format!("the executor gave up: {error}")));
+    let gave_up = outcome.as_ref().err();
+    broken.extend(gave_up.map(|error| format!("the executor gave up: {error}")));
     Ok(FaultRun {
         seed,
         faults_injected: meddler.faults() + seen.faults_struck,
@@ -95,7 +125,7 @@ async fn live(
         if life > TROUBLED_LIVES {
             meddler.calm_down();
         }
-        let mut watcher = |entry: &crate::journal::Entry, _: &_| meddler.entry(entry.event.name());
+        let mut watcher = |entry: &crate::journal::Entry, _: &_| meddler.entry(&what(&entry.event));
         let run = Run {
             clock: stage.clock,
             goal: Goal { cutover: true },
@@ -110,9 +140,25 @@ async fn live(
         if let Some(Ended::Closed { outcome, .. }) = ended {
             return Ok(word(&outcome));
         }
-        stage.clock.sleep(Duration::from_secs_f64(meddler.pause_seconds())).await;
+        stage
+            .clock
+            .sleep(Duration::from_secs_f64(meddler.pause_seconds()))
+            .await;
     }
     Ok("waiting".to_owned())
+}
+
+/// An entry in words short enough for a kill point.
+fn what(event: &Event) -> String {
+    match event {
+        Event::Decided { action, .. } => format!("decided {}", action.step_id()),
+        Event::Started { action, .. } => format!("started {}", action.step_id()),
+        Event::Finished { action, .. } => format!("finished {}", action.step_id()),
+        Event::Failed { action, .. } => format!("failed {}", action.step_id()),
+        Event::Waiting { .. } => "waiting".to_owned(),
+        Event::Operator { .. } => "the operator's word".to_owned(),
+        Event::Closed { .. } => "closed".to_owned(),
+    }
 }
 
 fn word(outcome: &impl serde::Serialize) -> String {
@@ -120,8 +166,8 @@ fn word(outcome: &impl serde::Serialize) -> String {
     value.as_str().unwrap_or("unknown").to_owned()
 }
 
-fn sides(stage: &Stage, scenario: &Scenario, meddler: &Meddler) -> Sides {
-    let host = |instance: &str| Some(wires::host(&stage.lab, instance, meddler));
+fn sides(stage: &Stage, scenario: &Scenario, ways: &Ways<'_>) -> Sides {
+    let host = |instance: &str| Some((ways.host)(&stage.lab, instance));
     Sides {
         source: stage.source.clone(),
         target: stage.target.clone(),
@@ -136,7 +182,11 @@ fn troubled(scenario: &Scenario, seed: u64) -> Scenario {
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x7365_7276_6963_6521);
     let mut often = |most_per_mille: f64| {
         let strikes: bool = rng.random();
-        if strikes { rng.random::<f64>() * most_per_mille } else { 0.0 }
+        if strikes {
+            rng.random::<f64>() * most_per_mille
+        } else {
+            0.0
+        }
     };
     let drawn = FaultSpec {
         throttle: often(30.0),
@@ -147,5 +197,8 @@ fn troubled(scenario: &Scenario, seed: u64) -> Scenario {
         stale_describe: often(50.0),
         slow: often(60.0),
     };
-    Scenario { faults: drawn, ..scenario.clone() }
+    Scenario {
+        faults: drawn,
+        ..scenario.clone()
+    }
 }

@@ -101,7 +101,7 @@ fn host(lab: &Lab, instance: &str) -> Channel {
 }
 
 /// Traced volumes hold no bytes: the lab compares the writer's log with what the target holds.
-fn audit(lab: &Lab) -> Comparison {
+pub(super) fn audit(lab: &Lab) -> Comparison {
     let lab = lab.clone();
     Comparison::Audit(Box::new(move |pairs: &[VolumePair], _: &[VolumeDelta]| {
         let pairs: Vec<(String, String)> = pairs

@@ -5,6 +5,7 @@
 mod backtest;
 mod backtest_plot;
 mod campaign;
+mod faults;
 mod findings;
 mod plan;
 mod profile;
@@ -23,6 +24,7 @@ mod words;
 pub use backtest::{backtest, goals as backtest_goals};
 pub use backtest_plot::plot as backtest_plot;
 pub use campaign::campaign;
+pub use faults::faults;
 pub use findings::findings;
 pub use plan::plan;
 pub use profile::profile;

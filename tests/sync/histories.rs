@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use snapmigrate::clock::Clock;
-use snapmigrate::cloud::{Cloud, Connection, Transport, connect};
+use snapmigrate::cloud::{Cloud, Connection, Transport, Wire, connect};
 use snapmigrate::transfer::sync::{Request, sync, undo};
 use snapmigrate_lab::{Lab, ServeOptions};
 use snapmigrate_models::sync::SyncReport;

@@ -94,11 +94,14 @@ impl Progress {
     fn failed(&mut self, at: Timestamp, action: &Action, class: FailureClass, message: &str) {
         self.running = None;
         let step = action.step_id();
-        let count = self.failing.get(&step).map_or(0, |failing| failing.count) + 1;
+        let before = self.failing.get(&step);
+        let count = before.map_or(0, |failing| failing.count) + 1;
+        let lost_before = before.is_some_and(|failing| failing.answer_lost);
         let message = message.to_owned();
         let failing = Failing {
             action: action.clone(),
             class,
+            answer_lost: lost_before || class == FailureClass::Unknown,
             message,
             count,
             at,

@@ -100,6 +100,8 @@ pub struct Failing {
     pub action: Action,
     /// Class of the last failure.
     pub class: FailureClass,
+    /// An answer of it was lost since it last succeeded, whatever failed afterwards: what it made must be looked up.
+    pub answer_lost: bool,
     /// What happened last.
     pub message: String,
     /// Failures in a row, since the last word of the operator.

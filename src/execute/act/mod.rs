@@ -18,7 +18,7 @@ use snapmigrate_models::decide::Goal;
 use snapmigrate_models::ids::VolumeId;
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::progress::{FenceFacts, Progress, RoundProgress};
-use snapmigrate_models::step::{Action, FailureClass, StepResult};
+use snapmigrate_models::step::{Action, StepResult};
 use snapmigrate_models::units::Timestamp;
 
 use super::Sides;
@@ -107,6 +107,6 @@ impl Context<'_> {
     /// The last attempt's answer was lost, so that what it made may exist and not be visible yet.
     fn answer_was_lost(&self, step: &str) -> bool {
         let failing = self.progress.failing.get(step);
-        failing.is_some_and(|failing| failing.class == FailureClass::Unknown)
+        failing.is_some_and(|failing| failing.answer_lost)
     }
 }

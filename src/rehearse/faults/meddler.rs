@@ -86,7 +86,10 @@ impl Meddler {
         let kill_entries = drawn(1, ENTRIES);
         let partition_calls = drawn(1, CALLS);
         let mood = Mood {
-            lost: [one_of(&mut rng, [0.0, 0.002, 0.01]), one_of(&mut rng, [0.0, 0.01, 0.05])],
+            lost: [
+                one_of(&mut rng, [0.0, 0.002, 0.01]),
+                one_of(&mut rng, [0.0, 0.01, 0.05]),
+            ],
             hangs: one_of(&mut rng, [0.0, 0.0, 0.01]),
         };
         let state = State {
@@ -129,7 +132,9 @@ impl Meddler {
         state.entries += 1;
         let entries = state.entries;
         if !state.calm && state.kill_entries.contains(&entries) {
-            state.kill_points.push(format!("journal entry {entries}, {what}"));
+            state
+                .kill_points
+                .push(format!("journal entry {entries}, {what}"));
             self.death.notify_one();
         }
     }
@@ -188,9 +193,18 @@ impl State {
 
     fn dies(&mut self, name: &str) -> Fate {
         let before = self.rng.random::<bool>();
-        let moment = if before { "before it was sent" } else { "after its effect, before the answer" };
-        self.kill_points.push(format!("call {}, {name}, {moment}", self.calls));
-        if before { Fate::DiesBefore } else { Fate::DiesAfter }
+        let moment = if before {
+            "before it was sent"
+        } else {
+            "after its effect, before the answer"
+        };
+        self.kill_points
+            .push(format!("call {}, {name}, {moment}", self.calls));
+        if before {
+            Fate::DiesBefore
+        } else {
+            Fate::DiesAfter
+        }
     }
 
     fn troubled(&mut self, way: Way) -> Fate {
@@ -198,7 +212,11 @@ impl State {
             return Fate::IsLost;
         }
         if self.rng.random::<f64>() < self.mood.lost[way.index()] {
-            return if self.rng.random() { Fate::IsLost } else { Fate::LosesItsAnswer };
+            return if self.rng.random() {
+                Fate::IsLost
+            } else {
+                Fate::LosesItsAnswer
+            };
         }
         if self.rng.random::<f64>() < self.mood.hangs {
             let seconds = (self.rng.random::<f64>() * 1800_f64.ln()).exp();

@@ -51,7 +51,10 @@ fn frozen(seen: &Observation, promise: &Promise<'_>) -> Vec<String> {
     let too_long = |host: &&HostSeen| host.frozen || host.longest_freeze_seconds > limit;
     let words = |host: &HostSeen| {
         let longest = host.longest_freeze_seconds;
-        format!("{} was frozen for {longest:.1} s; frozen now: {}", host.instance, host.frozen)
+        format!(
+            "{} was frozen for {longest:.1} s; frozen now: {}",
+            host.instance, host.frozen
+        )
     };
     seen.hosts.iter().filter(too_long).map(words).collect()
 }
@@ -62,17 +65,27 @@ fn nobody_serves(seen: &Observation) -> Option<String> {
 }
 
 fn other_side_serves(seen: &Observation, promise: &Promise<'_>) -> Option<String> {
-    let target = seen.hosts.iter().any(|host| host.serving && host.instance == promise.target);
+    let target = seen
+        .hosts
+        .iter()
+        .any(|host| host.serving && host.instance == promise.target);
     let said = promise.outcome == "cut_over";
     (said != target).then(|| {
-        let side = if target { promise.target } else { promise.source };
+        let side = if target {
+            promise.target
+        } else {
+            promise.source
+        };
         format!("the tool says {}, but {side} serves", promise.outcome)
     })
 }
 
 /// Where the target serves: everything that the source acknowledged is there.
 fn lost_blocks(lab: &Lab, seen: &Observation, promise: &Promise<'_>) -> Option<String> {
-    let target = seen.hosts.iter().find(|host| host.instance == promise.target)?;
+    let target = seen
+        .hosts
+        .iter()
+        .find(|host| host.instance == promise.target)?;
     if !target.serving {
         return None;
     }
@@ -92,7 +105,9 @@ fn orphans(seen: &Observation, promise: &Promise<'_>) -> Vec<String> {
     let unknown = |id: &&&str| !before.contains(**id) && !promise.journal.contains(**id);
     let now = ids(seen);
     let found = now.iter().filter(unknown);
-    found.map(|id| format!("{id} was made and is not in the journal")).collect()
+    found
+        .map(|id| format!("{id} was made and is not in the journal"))
+        .collect()
 }
 
 fn ids(seen: &Observation) -> BTreeSet<&str> {

@@ -86,7 +86,9 @@ async fn silence() -> Value {
 /// What a request asks, for people: the action of a form, or method and path.
 fn called(request: &Request<Bytes>) -> String {
     let form = request.body().split(|byte| *byte == b'&');
-    let action = form.filter_map(|field| field.strip_prefix(b"Action=")).next();
+    let action = form
+        .filter_map(|field| field.strip_prefix(b"Action="))
+        .next();
     action.map_or_else(
         || format!("{} {}", request.method(), request.uri().path()),
         |action| String::from_utf8_lossy(action).into_owned(),

@@ -1,0 +1,162 @@
+//! The observer against executors that are broken on purpose: ways that lie to it do what a defect would.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Request;
+use serde_json::{Value, json};
+
+use super::super::many::paused;
+use super::*;
+
+const SCENARIO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/scenarios/tiny.toml");
+
+/// What becomes of a request to a host: another request that is sent instead, or an answer without one.
+enum Lie {
+    Ask(Value),
+    Say(Value),
+}
+
+type Liar = fn(Value) -> Lie;
+type Forger = fn(&Lab, Request<Bytes>) -> (Request<Bytes>, bool);
+
+fn honest(request: Value) -> Lie {
+    Lie::Ask(request)
+}
+
+fn genuine(_: &Lab, request: Request<Bytes>) -> (Request<Bytes>, bool) {
+    (request, false)
+}
+
+/// One run over ways that lie and forge; what the observer finds.
+fn found(liar: Liar, forger: Forger) -> FaultRun {
+    let services = |lab: &Lab| {
+        let lab = lab.clone();
+        Wire::through(move |request| {
+            let lab = lab.clone();
+            Box::pin(async move {
+                let (request, twice) = forger(&lab, request);
+                if twice {
+                    lab.http(request.clone()).await;
+                }
+                Some(lab.http(request).await)
+            })
+        })
+    };
+    let host = |lab: &Lab, instance: &str| {
+        let (lab, instance) = (lab.clone(), instance.to_owned());
+        Channel::in_process(Arc::new(move |request: Value| {
+            let (lab, instance) = (lab.clone(), instance.clone());
+            let id = request["id"].clone();
+            Box::pin(async move {
+                match liar(request) {
+                    Lie::Ask(request) => lab.host(&instance, request).await,
+                    Lie::Say(ok) => json!({ "id": id, "ok": ok }),
+                }
+            })
+        }))
+    };
+    let ways = Ways {
+        services: &services,
+        host: &host,
+    };
+    let scenario = Scenario::load(Path::new(SCENARIO)).unwrap();
+    let meddler = Meddler::new(1);
+    meddler.calm_down();
+    paused().unwrap().block_on(async {
+        let plan = campaign_plan(&scenario).await.unwrap();
+        let mut journal = Journal::in_memory(&plan).unwrap();
+        judged(&scenario, 3, &mut journal, &meddler, &ways)
+            .await
+            .unwrap()
+    })
+}
+
+#[track_caller]
+fn breaks(run: &FaultRun, what: &str) {
+    assert!(run.broken.iter().any(|b| b.contains(what)), "{run:?}");
+}
+
+#[test]
+fn an_honest_executor_breaks_no_promise() {
+    let run = found(honest, genuine);
+    assert_eq!(
+        (run.outcome.as_str(), run.broken.len()),
+        ("cut_over", 0),
+        "{run:?}"
+    );
+}
+
+#[test]
+fn a_commit_that_never_reached_the_source_ends_with_two_writers() {
+    let lie = |request: Value| match request["op"].as_str() {
+        Some("commit") => Lie::Say(json!({ "committed_at": "2026-11-02T08:15:00.000Z" })),
+        _ => Lie::Ask(request),
+    };
+    breaks(&found(lie, genuine), "two hosts");
+}
+
+#[test]
+fn a_request_that_is_sent_twice_leaves_an_orphan() {
+    let twice = |_: &Lab, request: Request<Bytes>| {
+        let creates = request
+            .body()
+            .windows(22)
+            .any(|w| w == b"Action=CreateSnapshots");
+        (request, creates)
+    };
+    breaks(&found(honest, twice), "is not in the journal");
+}
+
+#[test]
+fn a_freeze_that_nobody_ends_is_too_long() {
+    let lie = |mut request: Value| match request["op"].as_str() {
+        Some("freeze") => {
+            request["limit_seconds"] = json!(3000.0);
+            Lie::Ask(request)
+        }
+        Some("thaw") => Lie::Say(json!({
+            "thawed_at": "2026-11-02T08:15:00.000Z", "frozen_seconds": 1.0, "unbroken": true,
+        })),
+        _ => Lie::Ask(request),
+    };
+    breaks(&found(lie, genuine), "was frozen for");
+}
+
+#[test]
+fn a_target_made_of_an_older_snapshot_has_lost_blocks() {
+    let older = |lab: &Lab, request: Request<Bytes>| {
+        let form = String::from_utf8_lossy(request.body()).into_owned();
+        if !form.contains("Action=CreateVolume&") {
+            return (request, false);
+        }
+        let seen = lab.observe().unwrap();
+        let copy = seen
+            .snapshots
+            .iter()
+            .find(|s| s.owner == "222222222222")
+            .unwrap();
+        let field = |field: &str| match field.strip_prefix("SnapshotId=") {
+            Some(_) => format!("SnapshotId={}", copy.id),
+            None => field.to_owned(),
+        };
+        let body = form.split('&').map(field).collect::<Vec<_>>().join("&");
+        let (mut parts, _) = request.into_parts();
+        parts.headers.remove("content-length");
+        (Request::from_parts(parts, Bytes::from(body)), false)
+    };
+    let run = found(honest, older);
+    assert_eq!(run.outcome, "aborted", "the proof notices: {run:?}");
+    let unproved = |mut request: Value| {
+        if request["op"] == "prove" {
+            request["lsn"] = json!("0/1");
+        }
+        Lie::Ask(request)
+    };
+    breaks(
+        &found(unproved, older),
+        "are not what the source wrote last",
+    );
+}
