@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
+use snapmigrate_lab::world::Thing;
 
 use super::super::many::paused;
 use super::*;
@@ -133,11 +134,8 @@ fn a_target_made_of_an_older_snapshot_has_lost_blocks() {
             return (request, false);
         }
         let seen = lab.observe().unwrap();
-        let copy = seen
-            .snapshots
-            .iter()
-            .find(|s| s.owner == "222222222222")
-            .unwrap();
+        let other = |s: &&Thing| s.owner == "222222222222" && !form.contains(&s.id);
+        let copy = seen.snapshots.iter().find(other).unwrap();
         let field = |field: &str| match field.strip_prefix("SnapshotId=") {
             Some(_) => format!("SnapshotId={}", copy.id),
             None => field.to_owned(),
