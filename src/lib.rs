@@ -10,6 +10,7 @@
 //! kind of contact: [`cli`] reads arguments and files, [`view`] turns values into text. Only these
 //! two know the terminal.
 
+pub mod buffers;
 pub mod cli;
 pub mod clock;
 pub mod cloud;

@@ -6,6 +6,8 @@
 mod devices;
 #[path = "sync/histories.rs"]
 mod histories;
+#[path = "sync/onto.rs"]
+mod onto;
 #[path = "sync/oracle.rs"]
 mod oracle;
 #[path = "sync/served.rs"]

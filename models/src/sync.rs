@@ -17,11 +17,14 @@ pub struct SyncReport {
     pub from: Option<SnapshotId>,
     /// What it holds now; with `undo`, what it no longer holds.
     pub to: SnapshotId,
-    /// Device or file.
+    /// Device or file; with `onto`, the snapshot that was made.
     pub target: String,
+    /// Snapshot at the target that it was put onto.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onto: Option<SnapshotId>,
     /// `sha256`: every block was checked against the checksum that came with it, and read back.
     pub method: String,
-    /// `direct` past the page cache, `cached` through it, `off`.
+    /// `direct` past the page cache, `cached` through it, `service` from a snapshot, `off`.
     pub read_back: ReadBackMode,
     /// Blocks in the volume.
     pub volume_blocks: u64,
@@ -58,6 +61,8 @@ pub enum ReadBackMode {
     Direct,
     /// Through the page cache.
     Cached,
+    /// From the completed snapshot, through the API.
+    Service,
     /// Not at all, as was asked.
     Off,
 }
@@ -122,4 +127,25 @@ pub struct SyncUndo {
 
 impl Document for SyncReport {
     const FORMAT: &'static str = "snapmigrate.sync/1";
+}
+
+/// Result of reading a whole device so that it has fetched all its blocks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HydrationReport {
+    /// `snapmigrate.hydration/1`.
+    pub format: String,
+    /// Device or file.
+    pub device: String,
+    /// Its bytes.
+    pub total_bytes: u64,
+    /// Bytes read, by this run and the ones it took up.
+    pub read_bytes: u64,
+    /// Bytes that an interrupted run had read.
+    pub resumed_bytes: u64,
+    /// Bytes per second of this run.
+    pub bytes_per_second: f64,
+}
+
+impl Document for HydrationReport {
+    const FORMAT: &'static str = "snapmigrate.hydration/1";
 }

@@ -3,14 +3,18 @@
 use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use snapmigrate_models::format::Document;
 use snapmigrate_models::ids::SnapshotId;
+use snapmigrate_models::sync::{HydrationReport, SyncReport};
 
 use super::{CliError, ConnectionArgs, Exit, Kind, Ui, runtime};
 use crate::clock::Clock;
-use crate::cloud::{self, CloudError, Transport};
-use crate::transfer::sync::{self, Progress, Request, SyncError};
+use crate::cloud::{self, Cloud, CloudError, Connection, Transport};
+use crate::transfer::hydrate::{self, Hydrated, Hydration};
+use crate::transfer::sync::{self, OntoRequest, Progress, Request, SyncError};
 use crate::view;
 
 /// Listings at once: at 400 ms a page 20 make the quota of 50 requests per second.
@@ -30,18 +34,29 @@ const TOLD_EVERY: Duration = Duration::from_secs(5);
 Examples:
   snapmigrate sync --to snap-0base /dev/nvme1n1
   snapmigrate sync --from snap-0base --to snap-0final /dev/nvme1n1
-  snapmigrate sync --undo /dev/nvme1n1"
+  snapmigrate sync --undo /dev/nvme1n1
+  snapmigrate sync --hydrate /dev/nvme1n1
+  snapmigrate sync --from snap-0base --to snap-0final --onto snap-0copy --target-region eu-west-1"
 )]
 pub struct Args {
     /// Snapshot whose content the target gets.
-    #[arg(long, value_name = "SNAPSHOT", required_unless_present = "undo")]
+    #[arg(long, value_name = "SNAPSHOT", required_unless_present_any = ["undo", "hydrate"])]
     to: Option<SnapshotId>,
     /// Snapshot whose content the target holds: only what differs is transferred.
     #[arg(long, value_name = "SNAPSHOT")]
     from: Option<SnapshotId>,
     /// Block device or file; a file is made when missing.
-    #[arg(value_name = "DEVICE_OR_FILE")]
-    target: PathBuf,
+    #[arg(value_name = "DEVICE_OR_FILE", required_unless_present = "onto")]
+    target: Option<PathBuf>,
+    /// Make a snapshot at the target instead: this one, which holds there what --from holds, with what changed.
+    #[arg(long, value_name = "SNAPSHOT", requires = "from", conflicts_with_all = ["target", "undo"])]
+    onto: Option<SnapshotId>,
+    /// Only read the device once in full, so that a volume made from a snapshot has fetched all its blocks.
+    #[arg(long, conflicts_with_all = ["to", "from", "undo"])]
+    hydrate: bool,
+    /// With --hydrate: read at most so many MiB per second.
+    #[arg(long, value_name = "MIB", requires = "hydrate")]
+    limit: Option<u64>,
     /// Put back what the last sync of this target overwrote.
     #[arg(long, conflicts_with_all = ["to", "from"])]
     undo: bool,
@@ -73,13 +88,15 @@ pub struct Args {
 
 /// Syncs or takes back, and shows.
 pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
-    let state_dir = match &args.state {
-        Some(dir) => dir.clone(),
-        None => default_state(&args.target)?,
-    };
-    let done = match &args.to {
-        Some(to) => runtime::threads(bring(args, to, state_dir, ui))??,
-        None => sync::undo(&args.target, &state_dir).map_err(failed)?,
+    if let (true, Some(device)) = (args.hydrate, &args.target) {
+        ui.show(&hydrated(args, device, ui)?, view::hydration)?;
+        return Ok(Exit::Done);
+    }
+    let done = match (&args.to, &args.onto, &args.target) {
+        (Some(to), Some(onto), _) => runtime::threads(put(args, to, onto, ui))??,
+        (Some(to), None, Some(target)) => runtime::threads(bring(args, to, target, ui))??,
+        (None, _, Some(target)) => sync::undo(target, &state_dir(args, target)?).map_err(failed)?,
+        (_, _, None) => return Err(CliError::usage("neither a target nor --onto is named")),
     };
     ui.show(&done, view::sync)?;
     Ok(Exit::Done)
@@ -88,33 +105,104 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
 async fn bring(
     args: &Args,
     to: &SnapshotId,
-    state_dir: PathBuf,
+    target: &Path,
     ui: &Ui,
-) -> Result<snapmigrate_models::sync::SyncReport, CliError> {
-    let connection = args.connection.source();
-    let cloud = cloud::connect(&connection, &Transport::Network, Clock::System).await;
-    let cloud = cloud.map_err(|error| failed(error.into()))?;
+) -> Result<SyncReport, CliError> {
+    let cloud = connected(&args.connection.source()).await?;
     let request = Request {
         from: args.from.clone(),
         to: to.clone(),
-        target: args.target.clone(),
-        state_dir,
+        target: target.to_owned(),
+        state_dir: state_dir(args, target)?,
         undo: (args.from.is_some() || args.undo_record) && !args.no_undo_record,
         read_back: !args.no_read_back,
         listers: args.list_segments,
         patience: Duration::from_secs(args.give_up_after),
         forget: args.forget,
     };
+    sync::sync(&cloud, &request, &mut teller(ui))
+        .await
+        .map_err(failed)
+}
+
+async fn put(
+    args: &Args,
+    to: &SnapshotId,
+    onto: &SnapshotId,
+    ui: &Ui,
+) -> Result<SyncReport, CliError> {
+    let source = connected(&args.connection.source()).await?;
+    let target = connected(&args.connection.target(source.region())).await?;
+    let from = args.from.clone();
+    let from = from.ok_or_else(|| CliError::usage("--onto needs --from"))?;
+    let name = format!("{from}-{to}-{onto}-{}", target.region());
+    let state_dir = match &args.state {
+        Some(dir) => dir.clone(),
+        None => state_home()?.join(name),
+    };
+    let request = OntoRequest {
+        from,
+        to: to.clone(),
+        onto: onto.clone(),
+        state_dir,
+        read_back: !args.no_read_back,
+        listers: args.list_segments,
+        patience: Duration::from_secs(args.give_up_after),
+        forget: args.forget,
+    };
+    sync::onto((&source, &target), &request, &mut teller(ui))
+        .await
+        .map_err(failed)
+}
+
+fn hydrated(args: &Args, device: &Path, ui: &Ui) -> Result<HydrationReport, CliError> {
+    let wanted = Hydration {
+        device: device.to_owned(),
+        readers: hydrate::READERS,
+        bytes_per_second: args.limit.map(|mib| mib << 20),
+        record: Some(state_dir(args, device)?.join("hydration.json")),
+    };
     let mut told = Instant::now();
-    let mut watch = |now: &Progress| {
+    let watch = &mut |now: &Hydrated| {
+        if told.elapsed() >= TOLD_EVERY {
+            told = Instant::now();
+            ui.note(&view::hydration_progress(now));
+        }
+    };
+    let done = hydrate::hydrate(&wanted, &AtomicBool::new(false), watch).map_err(failed)?;
+    // A device that is read again later is asked for it: the record is of one interrupted run.
+    let _ = wanted.record.as_ref().map(std::fs::remove_file);
+    Ok(HydrationReport {
+        format: HydrationReport::FORMAT.to_owned(),
+        device: device.display().to_string(),
+        total_bytes: done.total_bytes,
+        read_bytes: done.done_bytes,
+        resumed_bytes: done.resumed_bytes,
+        bytes_per_second: done.bytes_per_second,
+    })
+}
+
+async fn connected(connection: &Connection) -> Result<Cloud, CliError> {
+    let cloud = cloud::connect(connection, &Transport::Network, Clock::System).await;
+    cloud.map_err(|error| failed(error.into()))
+}
+
+/// Tells progress now and then.
+pub(super) fn teller(ui: &Ui) -> impl FnMut(&Progress) + use<'_> {
+    let mut told = Instant::now();
+    move |now| {
         if told.elapsed() >= TOLD_EVERY {
             told = Instant::now();
             ui.note(&view::sync_progress(now));
         }
-    };
-    sync::sync(&cloud, &request, &mut watch)
-        .await
-        .map_err(failed)
+    }
+}
+
+fn state_dir(args: &Args, target: &Path) -> Result<PathBuf, CliError> {
+    match &args.state {
+        Some(dir) => Ok(dir.clone()),
+        None => default_state(target),
+    }
 }
 
 /// Beside a file; for a device where programs keep their state.
@@ -124,14 +212,19 @@ fn default_state(target: &Path) -> Result<PathBuf, CliError> {
         name.push(".sync");
         return Ok(PathBuf::from(name));
     }
+    let name = target.to_string_lossy().replace('/', "-");
+    Ok(state_home()?.join(name.trim_matches('-')))
+}
+
+/// Where programs keep their state.
+fn state_home() -> Result<PathBuf, CliError> {
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let base = variable("XDG_STATE_HOME")
         .or_else(|| variable("HOME").map(|home| home.join(".local/state")))
         .ok_or_else(|| {
             CliError::usage("neither XDG_STATE_HOME nor HOME is set: name --state DIR")
         })?;
-    let name = target.to_string_lossy().replace('/', "-");
-    Ok(base.join("snapmigrate/sync").join(name.trim_matches('-')))
+    Ok(base.join("snapmigrate/sync"))
 }
 
 /// Whether it is a block device, whatever its name: `/dev/shm` holds files.
@@ -178,7 +271,9 @@ fn cloud_hint(error: &CloudError) -> Option<&'static str> {
         ),
         code if code.starts_with("AccessDenied") || code == "UnauthorizedOperation" => Some(
             "sync needs ec2:DescribeSnapshots, ebs:ListSnapshotBlocks, ebs:ListChangedBlocks and \
-             ebs:GetSnapshotBlock, for encrypted snapshots also kms:Decrypt",
+             ebs:GetSnapshotBlock, for encrypted snapshots also kms:Decrypt; with --onto at the target also \
+             ebs:StartSnapshot, ebs:PutSnapshotBlock, ebs:CompleteSnapshot, ec2:CreateTags and for its key \
+             kms:GenerateDataKey*, kms:ReEncrypt* and kms:CreateGrant",
         ),
         _ => None,
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use snapmigrate_models::ids::SnapshotId;
 use snapmigrate_models::verify::DeviceVerification;
 
+use super::sync::teller;
 use super::{CliError, ConnectionArgs, Exit, Kind, Ui, runtime};
 use crate::clock::Clock;
 use crate::cloud::{self, Transport};
@@ -40,7 +41,7 @@ pub struct Args {
 
 /// Compares and shows.
 pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
-    let found = runtime::threads(compare(args))??;
+    let found = runtime::threads(compare(args, ui))??;
     ui.show(&found, view::device)?;
     Ok(if found.mismatches == 0 {
         Exit::Done
@@ -49,7 +50,7 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     })
 }
 
-async fn compare(args: &Args) -> Result<DeviceVerification, CliError> {
+async fn compare(args: &Args, ui: &Ui) -> Result<DeviceVerification, CliError> {
     let extent = args.sample.map_or(Extent::All, |blocks| Extent::Sample {
         blocks,
         seed: args.seed,
@@ -61,7 +62,8 @@ async fn compare(args: &Args) -> Result<DeviceVerification, CliError> {
     )
     .await;
     let cloud = cloud.map_err(|error| failed(VerifyError::from(error)))?;
-    verify_device(&cloud, &args.snapshot, &args.device, extent)
+    let watch = &mut teller(ui);
+    verify_device(&cloud, &args.snapshot, &args.device, extent, watch)
         .await
         .map_err(failed)
 }
@@ -69,9 +71,7 @@ async fn compare(args: &Args) -> Result<DeviceVerification, CliError> {
 fn failed(error: VerifyError) -> CliError {
     let kind = match &error {
         VerifyError::Device { .. } | VerifyError::TooSmall { .. } => Kind::Usage,
-        VerifyError::NotCompleted { .. } | VerifyError::Cloud(_) | VerifyError::Task(_) => {
-            Kind::Failed
-        }
+        VerifyError::Snapshot(_) => Kind::Failed,
     };
     CliError::new(kind, "nothing was compared").caused_by(error)
 }

@@ -2,10 +2,15 @@
 //!
 //! Nothing is repeated here: a throttle must reach the caller's governor.
 
+use std::sync::Arc;
+
 use aws_sdk_ebs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ebs::operation::complete_snapshot::CompleteSnapshotError;
 use aws_sdk_ebs::operation::get_snapshot_block::GetSnapshotBlockError;
 use aws_sdk_ebs::operation::list_changed_blocks::ListChangedBlocksError;
 use aws_sdk_ebs::operation::list_snapshot_blocks::ListSnapshotBlocksError;
+use aws_sdk_ebs::operation::put_snapshot_block::PutSnapshotBlockError;
+use aws_sdk_ebs::operation::start_snapshot::StartSnapshotError;
 use aws_sdk_ebs::types::error::ValidationException;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::retry::RetryConfig;
@@ -18,9 +23,10 @@ use snapmigrate_models::step::FailureClass;
 use super::blocks::{PAGE_BLOCKS, ascending, integrity};
 use super::error::classify;
 use super::{Cloud, CloudError};
+use crate::buffers::Pool;
 
-/// Most bytes of a block (EBS direct APIs, block size).
-const BLOCK: usize = 524_288;
+/// Bytes of a block (EBS direct APIs, block size).
+pub(super) const BLOCK_BYTES: i32 = 524_288;
 
 /// What is listed: the blocks of one snapshot, or those in which two of one lineage differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +73,7 @@ pub struct ListedPage {
 pub struct BlockBody {
     /// SHA-256 that the service sent with them.
     pub promised: [u8; 32],
-    /// The bytes, in memory of their own: the connection's buffers are free again.
+    /// The bytes, in an aligned buffer of their own: the connection's buffers are free again.
     pub bytes: Bytes,
 }
 
@@ -75,6 +81,7 @@ pub struct BlockBody {
 #[derive(Clone, Debug)]
 pub struct Direct {
     client: aws_sdk_ebs::Client,
+    pool: Arc<Pool>,
 }
 
 impl Cloud {
@@ -85,6 +92,7 @@ impl Cloud {
         let config = config.retry_config(RetryConfig::disabled()).build();
         Direct {
             client: aws_sdk_ebs::Client::from_conf(config),
+            pool: Arc::default(),
         }
     }
 }
@@ -104,6 +112,10 @@ impl ListedPage {
 }
 
 impl Direct {
+    pub(super) const fn client(&self) -> &aws_sdk_ebs::Client {
+        &self.client
+    }
+
     /// One page of a listing.
     ///
     /// # Errors
@@ -194,17 +206,16 @@ impl Direct {
         };
         let promised = answer.checksum().and_then(digest);
         let promised = promised.ok_or_else(|| broken("the answer has no SHA-256 checksum"))?;
-        let mut bytes = Vec::with_capacity(BLOCK);
+        let mut buffer = self.pool.lend();
         while let Some(piece) = answer.block_data.next().await {
             let piece = piece.map_err(|error| broken(&format!("the body broke off: {error}")))?;
-            if bytes.len() + piece.len() > BLOCK {
-                return Err(broken("the answer is longer than a block"));
-            }
-            bytes.extend_from_slice(&piece);
+            buffer
+                .put(&piece)
+                .ok_or_else(|| broken("the answer is longer than a block"))?;
         }
         Ok(BlockBody {
             promised,
-            bytes: bytes.into(),
+            bytes: Bytes::from_owner(buffer),
         })
     }
 }
@@ -244,7 +255,7 @@ fn digest(text: &str) -> Option<[u8; 32]> {
 }
 
 /// The class of an error, its code with the reason that a `ValidationException` carries.
-fn refused<E>(
+pub(super) fn refused<E>(
     operation: &'static str,
     subject: &str,
     error: &SdkError<E, HttpResponse>,
@@ -261,33 +272,29 @@ where
 }
 
 /// An operation's error that may be a `ValidationException`.
-trait Invalid {
+pub(super) trait Invalid {
     fn invalid(&self) -> Option<&ValidationException>;
 }
 
-impl Invalid for GetSnapshotBlockError {
-    fn invalid(&self) -> Option<&ValidationException> {
-        match self {
-            Self::ValidationException(invalid) => Some(invalid),
-            _ => None,
+/// Their errors differ in type only.
+macro_rules! may_be_invalid {
+    ($($error:ty),+) => {$(
+        impl Invalid for $error {
+            fn invalid(&self) -> Option<&ValidationException> {
+                match self {
+                    Self::ValidationException(invalid) => Some(invalid),
+                    _ => None,
+                }
+            }
         }
-    }
+    )+};
 }
 
-impl Invalid for ListSnapshotBlocksError {
-    fn invalid(&self) -> Option<&ValidationException> {
-        match self {
-            Self::ValidationException(invalid) => Some(invalid),
-            _ => None,
-        }
-    }
-}
-
-impl Invalid for ListChangedBlocksError {
-    fn invalid(&self) -> Option<&ValidationException> {
-        match self {
-            Self::ValidationException(invalid) => Some(invalid),
-            _ => None,
-        }
-    }
-}
+may_be_invalid!(
+    CompleteSnapshotError,
+    GetSnapshotBlockError,
+    ListChangedBlocksError,
+    ListSnapshotBlocksError,
+    PutSnapshotBlockError,
+    StartSnapshotError
+);

@@ -14,6 +14,7 @@ mod metrics;
 mod snapshots;
 mod volumes;
 mod wire;
+mod write;
 
 pub use blocks::{BlockRuns, SnapshotBlock};
 pub use connect::{Connection, Transport, connect};
@@ -23,6 +24,7 @@ pub use identity::Identity;
 pub use snapshots::CopyRequest;
 pub use volumes::{InstanceVolumes, VolumeRequest};
 pub use wire::{Answering, Wire};
+pub use write::SnapshotStart;
 
 use std::collections::BTreeMap;
 

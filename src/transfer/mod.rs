@@ -3,5 +3,6 @@
 //! Knows AWS only through `cloud`. It emits values and never prints.
 
 pub mod compare;
+pub mod hydrate;
 pub mod sync;
 pub mod verify_device;

@@ -32,6 +32,6 @@ pub use progress::line;
 pub use report::{report, verification};
 pub use runbook::{Runbook, runbook};
 pub use status::status;
-pub use sync::{sync, sync_progress};
+pub use sync::{hydration, hydration_progress, sync, sync_progress};
 pub use verify::device;
 pub use window_choice::{ChoiceRegret, choice_words, window_choice};

@@ -1,9 +1,10 @@
 //! A sync's progress and result.
 
-use snapmigrate_models::sync::{ReadBackMode, SyncAction, SyncReport};
+use snapmigrate_models::sync::{HydrationReport, ReadBackMode, SyncAction, SyncReport};
 use snapmigrate_models::units::BLOCK_BYTES;
 
 use super::units::{duration, per_second, whole_bytes};
+use crate::transfer::hydrate::Hydrated;
 use crate::transfer::sync::{Bound, Progress};
 
 /// One line while it runs.
@@ -24,6 +25,32 @@ pub fn sync_progress(now: &Progress) -> String {
         whole_bytes(now.done_blocks * BLOCK_BYTES),
         whole_bytes(now.changed_blocks * BLOCK_BYTES),
         bound(now.bound)
+    )
+}
+
+/// One line while a device is read in full.
+#[must_use]
+pub fn hydration_progress(now: &Hydrated) -> String {
+    let left = now.remaining_seconds.map_or_else(
+        || "remaining time unknown".to_owned(),
+        |left| format!("{} left", duration(left)),
+    );
+    format!(
+        "{} of {} read, {}, {left}",
+        whole_bytes(now.done_bytes),
+        whole_bytes(now.total_bytes),
+        per_second(now.bytes_per_second)
+    )
+}
+
+/// A device that was read in full.
+#[must_use]
+pub fn hydration(done: &HydrationReport) -> String {
+    format!(
+        "{} was read in full: {}, {}\n",
+        done.device,
+        whole_bytes(done.read_bytes),
+        per_second(done.bytes_per_second)
     )
 }
 
@@ -49,10 +76,13 @@ pub fn sync(done: &SyncReport) -> String {
             done.target, done.to, blocks.written
         );
     }
-    let from = done
+    let mut from = done
         .from
         .as_ref()
         .map_or_else(String::new, |from| format!(" from {from}"));
+    if let Some(parent) = &done.onto {
+        from += &format!(" onto {parent}");
+    }
     let mut text = format!(
         "{} holds {}{from}: {} in {seconds}\n  changed {}, written {}, {}\n",
         done.target,
@@ -98,6 +128,9 @@ fn read_back(done: &SyncReport) -> String {
                 "read back {} (through the page cache)",
                 done.blocks.read_back
             )
+        }
+        ReadBackMode::Service => {
+            format!("read back {} (from the snapshot)", done.blocks.read_back)
         }
         ReadBackMode::Off => "NOT READ BACK".to_owned(),
     }

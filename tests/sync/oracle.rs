@@ -54,10 +54,15 @@ pub fn ids(answer: &str, prefix: &str) -> Vec<String> {
         .collect()
 }
 
-/// The header that says who calls where.
+/// The header that says who calls.
 pub fn authorization() -> String {
+    authorization_in(REGION)
+}
+
+/// The header that says who calls where.
+pub fn authorization_in(region: &str) -> String {
     format!(
-        "AWS4-HMAC-SHA256 Credential={ACCOUNT}/20261102/{REGION}/ec2/aws4_request, SignedHeaders=host, \
+        "AWS4-HMAC-SHA256 Credential={ACCOUNT}/20261102/{region}/ec2/aws4_request, SignedHeaders=host, \
          Signature=0"
     )
 }

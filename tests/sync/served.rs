@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::oracle::{ACCOUNT, REGION, Scratch, Volume, authorization, ids};
+use crate::oracle::{ACCOUNT, REGION, Scratch, Volume, authorization_in, ids};
 
 /// Bytes of a block.
 pub const BLOCK_BYTES: i64 = 524_288;
@@ -51,20 +51,26 @@ impl Served {
 
     /// One EC2 call; the first id with this prefix in its answer.
     pub fn ec2(&self, form: &str, prefix: &str) -> String {
-        let answer = self.answer(form);
+        self.ec2_in(REGION, form, prefix)
+    }
+
+    /// One EC2 call in a region.
+    pub fn ec2_in(&self, region: &str, form: &str, prefix: &str) -> String {
+        let answer = self.answer(region, form);
         let mut found = ids(&answer, prefix);
         assert!(!found.is_empty(), "{form}: {answer}");
         found.swap_remove(0)
     }
 
-    fn answer(&self, form: &str) -> String {
+    /// The whole answer to one EC2 call in a region.
+    pub fn answer(&self, region: &str, form: &str) -> String {
         let body = format!("{form}&Version=2016-11-15");
         let mut stream = TcpStream::connect(self.address()).expect("the server listens");
         write!(
             stream,
             "POST / HTTP/1.1\r\nhost: lab\r\nconnection: close\r\nauthorization: {}\r\n\
              content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
-            authorization(),
+            authorization_in(region),
             body.len()
         )
         .expect("it reads");
@@ -85,11 +91,23 @@ impl Served {
     pub fn snapshot(&self, volume: &str) -> String {
         let form = format!("Action=CreateSnapshot&VolumeId={volume}");
         let id = self.ec2(&form, "snap-");
-        let described = format!("Action=DescribeSnapshots&SnapshotId.1={id}");
-        while !self.answer(&described).contains("completed") {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        self.wait_for(REGION, &id);
         id
+    }
+
+    /// A completed copy of a snapshot in another region.
+    pub fn copy(&self, snapshot: &str, region: &str) -> String {
+        let form = format!("Action=CopySnapshot&SourceRegion={REGION}&SourceSnapshotId={snapshot}");
+        let id = self.ec2_in(region, &form, "snap-");
+        self.wait_for(region, &id);
+        id
+    }
+
+    fn wait_for(&self, region: &str, snapshot: &str) {
+        let described = format!("Action=DescribeSnapshots&SnapshotId.1={snapshot}");
+        while !self.answer(region, &described).contains("completed") {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -207,11 +225,11 @@ impl Wire {
         self.control.room.store(bytes, Ordering::SeqCst);
     }
 
-    /// Starts the tool onto `target`, lets this many blocks' bytes pass, and kills it where it stands.
-    pub fn kill_midway(&self, mut command: Command, target: &Path, blocks: i64) {
+    /// Starts the tool, lets this many blocks' bytes pass, and kills it when its record shows some of them.
+    pub fn kill_midway(&self, mut command: Command, record: &Path, blocks: i64) {
         self.let_pass(blocks * BLOCK_BYTES);
         let mut child = command.spawn().expect("it starts");
-        self.wait_for_a_standstill(&record(target));
+        self.wait_for_a_standstill(record);
         child.kill().expect("it is running");
         let ended = child.wait().expect("it ended");
         assert!(!ended.success(), "it was killed");

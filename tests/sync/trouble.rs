@@ -27,7 +27,11 @@ fn a_killed_sync_goes_on_where_it_was_and_can_be_taken_back() {
     let second = lab.snapshot(&id);
     let delta = ["sync", "--from", &first, "--to", &second];
     for blocks in [330, 180] {
-        wire.kill_midway(lab.command(&wire.url, &delta, &target), &target, blocks);
+        wire.kill_midway(
+            lab.command(&wire.url, &delta, &target),
+            &record(&target),
+            blocks,
+        );
     }
     let report = lab.json(&delta, &target);
     assert_eq!(differs(&target, &volume.image, GIB_BLOCKS), None);
@@ -62,7 +66,11 @@ fn a_half_applied_delta_can_be_taken_back() {
     (0..400).for_each(|block| volume.write(block, 1, 9, 100));
     let second = lab.snapshot(&id);
     let delta = ["sync", "--from", &first, "--to", &second];
-    wire.kill_midway(lab.command(&wire.url, &delta, &target), &target, 300);
+    wire.kill_midway(
+        lab.command(&wire.url, &delta, &target),
+        &record(&target),
+        300,
+    );
     lab.refused(2, "unfinished sync", &["sync", "--to", &second], &target);
     lab.json(&["sync", "--undo"], &target);
     assert_eq!(differs(&target, &before, GIB_BLOCKS), None);

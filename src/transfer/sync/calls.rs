@@ -5,17 +5,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use snapmigrate_models::ids::SnapshotId;
 use snapmigrate_models::step::FailureClass;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::SyncError;
 use super::pace::Pace;
+use super::patience::{Patience, is_throttle};
+use super::progress::Bound;
 use crate::cloud::{BlockBody, Cloud, CloudError, Direct, ListedPage, ListedPair, PageStart};
 
 /// Requests per second and account for listings; fixed (EBS user guide, quotas of the EBS direct APIs).
 const LISTS_PER_SECOND: u32 = 50;
 /// Blocks per second and snapshot; fixed (same page).
-const SNAPSHOT_BLOCKS_PER_SECOND: u32 = 1000;
+pub const SNAPSHOT_BLOCKS_PER_SECOND: u32 = 1000;
 /// Blocks per second and account in most regions (same page).
 const ACCOUNT_BLOCKS_PER_SECOND: u32 = 1000;
 /// And in these (same page).
@@ -27,8 +30,8 @@ const FAST_REGIONS: [&str; 5] = [
     "ap-southeast-1",
     "eu-west-1",
 ];
-/// Longest pause between attempts.
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
+/// A read that takes longer hangs: it is given up and repeated.
+const READ_HANGS: Duration = Duration::from_secs(12);
 /// A read is repeated on another connection after this multiple of a usual one's time.
 const HEDGE_FACTOR: u32 = 4;
 /// And never before this time.
@@ -46,17 +49,28 @@ pub struct Calls {
     pub snapshot: Pace,
     /// Pace of the account.
     pub account: Pace,
-    patience: Duration,
-    heard: Mutex<Heard>,
+    patience: Patience,
+    times: Mutex<Times>,
     hedges: AtomicU64,
     reads: AtomicU64,
-    repeats: AtomicU64,
 }
 
-#[derive(Debug)]
-struct Heard {
-    at: Instant,
+/// How long reads take.
+#[derive(Debug, Default)]
+struct Times {
     usual: Duration,
+    fastest: Duration,
+}
+
+impl Times {
+    fn take(&mut self, took: Duration) {
+        if self.usual.is_zero() {
+            (self.usual, self.fastest) = (took, took);
+        }
+        self.usual = (self.usual * 15 + took) / 16;
+        // Slowly forgotten: a service may become slower.
+        self.fastest = took.min(self.fastest + self.fastest / 256);
+    }
 }
 
 /// How often what happened.
@@ -74,26 +88,16 @@ impl Calls {
     /// Calls about a pair, given up when nothing is heard for `patience`.
     #[must_use]
     pub fn new(cloud: &Cloud, pair: ListedPair, patience: Duration) -> Self {
-        let fast = FAST_REGIONS.contains(&cloud.region().as_str());
-        let account = if fast {
-            FAST_BLOCKS_PER_SECOND
-        } else {
-            ACCOUNT_BLOCKS_PER_SECOND
-        };
         Self {
             direct: cloud.direct(),
             pair,
             lists: Pace::held(LISTS_PER_SECOND),
             snapshot: Pace::new(SNAPSHOT_BLOCKS_PER_SECOND),
-            account: Pace::new(account),
-            patience,
-            heard: Mutex::new(Heard {
-                at: Instant::now(),
-                usual: Duration::ZERO,
-            }),
+            account: Pace::new(account_blocks_per_second(cloud)),
+            patience: Patience::new(patience),
+            times: Mutex::default(),
             hedges: AtomicU64::new(0),
             reads: AtomicU64::new(0),
-            repeats: AtomicU64::new(0),
         }
     }
 
@@ -105,33 +109,46 @@ impl Calls {
     /// [`SyncError::Integrity`] when the two answers differ.
     pub async fn page(&self, start: &PageStart) -> Result<ListedPage, SyncError> {
         let page = self.answered(start).await?;
+        self.confirm(start, &page).await?;
+        Ok(page)
+    }
+
+    /// Asks again for a page that would end the listing or shows no list.
+    ///
+    /// # Errors
+    /// As [`Calls::page`].
+    pub async fn confirm(&self, start: &PageStart, page: &ListedPage) -> Result<(), SyncError> {
         if page.next.is_some() && page.has_list {
-            return Ok(page);
+            return Ok(());
         }
-        if self.answered(start).await?.agrees_with(&page) {
-            return Ok(page);
+        if self.answered(start).await?.agrees_with(page) {
+            return Ok(());
         }
         let text =
             "the service answered twice differently what it lists: nothing is claimed; try again";
         Err(SyncError::Integrity(text.to_owned()))
     }
 
-    async fn answered(&self, start: &PageStart) -> Result<ListedPage, SyncError> {
+    /// One page as it came, to be confirmed.
+    ///
+    /// # Errors
+    /// As [`Calls::page`], without the difference.
+    pub async fn answered(&self, start: &PageStart) -> Result<ListedPage, SyncError> {
         let mut attempt = 0;
         loop {
             self.lists.turn().await;
             match self.direct.page(&self.pair, start).await {
                 Ok(page) => {
-                    self.hear(None);
+                    self.patience.hear();
                     return Ok(page);
                 }
                 Err(error) if is_throttle(&error) => {
                     self.lists.refused();
-                    self.hear(None);
+                    self.patience.hear();
                 }
                 Err(error) => {
-                    self.back_off(error, &mut attempt, start_seed(start))
-                        .await?
+                    let seed = start_seed(start);
+                    self.patience.back_off(error, &mut attempt, seed).await?;
                 }
             }
         }
@@ -151,13 +168,13 @@ impl Calls {
                 }
                 Err(error) if error.code == "ThrottlingException" => {
                     self.account.refused();
-                    self.hear(None);
+                    self.patience.hear();
                 }
                 Err(error) if is_throttle(&error) => {
                     self.snapshot.refused();
-                    self.hear(None);
+                    self.patience.hear();
                 }
-                Err(error) => self.back_off(error, &mut attempt, block).await?,
+                Err(error) => self.patience.back_off(error, &mut attempt, block).await?,
             }
         }
     }
@@ -191,15 +208,17 @@ impl Calls {
 
     async fn read(&self, block: u64, token: &str) -> Result<BlockBody, CloudError> {
         let asked = Instant::now();
-        let body = self.direct.block(&self.pair.second, block, token).await?;
-        self.hear(Some(asked.elapsed()));
+        let read = self.direct.block(&self.pair.second, block, token);
+        let body = timeout(READ_HANGS, read).await;
+        let body = body.unwrap_or_else(|_| Err(hangs(&self.pair.second, block)))?;
+        self.took(asked.elapsed());
         Ok(body)
     }
 
     fn hedge_after(&self) -> Duration {
-        let usual = self.heard(|heard| heard.usual);
+        let usual = self.usual();
         if usual.is_zero() {
-            return self.patience;
+            return self.patience.limit();
         }
         (usual * HEDGE_FACTOR).max(HEDGE_FLOOR)
     }
@@ -214,46 +233,37 @@ impl Calls {
         granted
     }
 
-    async fn back_off(
-        &self,
-        error: CloudError,
-        attempt: &mut u32,
-        seed: u64,
-    ) -> Result<(), SyncError> {
-        match error.class {
-            FailureClass::Transient | FailureClass::Unknown => {}
-            FailureClass::Permanent | FailureClass::Credentials | FailureClass::Integrity => {
-                return Err(error.into());
-            }
-        }
-        if self.heard(|heard| heard.at.elapsed()) > self.patience {
-            return Err(SyncError::Stalled {
-                seconds: self.patience.as_secs(),
-                last: error,
-            });
-        }
-        self.repeats.fetch_add(1, Ordering::Relaxed);
-        *attempt += 1;
-        sleep(pause(*attempt, seed)).await;
-        Ok(())
+    fn took(&self, took: Duration) {
+        self.patience.hear();
+        self.times(|times| times.take(took));
     }
 
-    fn hear(&self, took: Option<Duration>) {
-        self.heard(|heard| {
-            heard.at = Instant::now();
-            let Some(took) = took else { return };
-            heard.usual = if heard.usual.is_zero() {
-                took
-            } else {
-                (heard.usual * 15 + took) / 16
-            };
-        });
+    fn times<T>(&self, act: impl FnOnce(&mut Times) -> T) -> T {
+        act(&mut self.times.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Time of a usual read at present.
     #[must_use]
     pub fn usual(&self) -> Duration {
-        self.heard(|heard| heard.usual)
+        self.times(|times| times.usual)
+    }
+
+    /// Time of the fastest reads of late; zero before the first.
+    #[must_use]
+    pub fn fastest(&self) -> Duration {
+        self.times(|times| times.fastest)
+    }
+
+    /// What holds reads back when nothing of ours does.
+    #[must_use]
+    pub fn bound(&self) -> Bound {
+        if self.snapshot.per_second().is_some() {
+            Bound::SnapshotQuota
+        } else if self.account.per_second().is_some() {
+            Bound::AccountQuota
+        } else {
+            Bound::Network
+        }
     }
 
     /// How often what happened so far.
@@ -262,27 +272,29 @@ impl Calls {
         Tally {
             reads: self.reads.load(Ordering::Relaxed),
             hedges: self.hedges.load(Ordering::Relaxed),
-            repeats: self.repeats.load(Ordering::Relaxed),
+            repeats: self.patience.repeats(),
         }
     }
+}
 
-    fn heard<T>(&self, act: impl FnOnce(&mut Heard) -> T) -> T {
-        act(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner))
+/// Blocks that an account may read, and write, per second in this region.
+#[must_use]
+pub fn account_blocks_per_second(cloud: &Cloud) -> u32 {
+    if FAST_REGIONS.contains(&cloud.region().as_str()) {
+        FAST_BLOCKS_PER_SECOND
+    } else {
+        ACCOUNT_BLOCKS_PER_SECOND
     }
 }
 
-fn is_throttle(error: &CloudError) -> bool {
-    matches!(
-        error.code.as_str(),
-        "ThrottlingException" | "RequestThrottledException"
-    )
-}
-
-/// Doubles from 50 ms, spread by the seed so that the calls of one outage do not return as one wave.
-fn pause(attempt: u32, seed: u64) -> Duration {
-    let whole = Duration::from_millis(50 << attempt.min(10)).min(LONGEST_BACK_OFF);
-    let spread = u32::try_from(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56).unwrap_or(0);
-    whole / 2 + whole / 512 * spread
+fn hangs(snapshot: &SnapshotId, block: u64) -> CloudError {
+    CloudError {
+        class: FailureClass::Transient,
+        operation: "GetSnapshotBlock",
+        subject: format!("{snapshot} block {block}"),
+        code: "timeout".to_owned(),
+        message: format!("no whole block within {} s", READ_HANGS.as_secs()),
+    }
 }
 
 fn start_seed(start: &PageStart) -> u64 {

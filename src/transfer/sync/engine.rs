@@ -5,42 +5,48 @@
 
 mod starting;
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::SyncError;
-use super::batch::{Arrived, SharedDesk, Written};
+use super::batch::{Arrived, Fresh, SharedDesk, Written};
 use super::calls::Calls;
 use super::flow::Flow;
 use super::index::{Index, Wanted};
-use super::listing::{Covered, Listing};
 use super::progress::{Bound, Progress, Rates};
-use super::state::Sha;
+use super::source::Source;
 use super::target::Content;
+use super::{SyncError, ended};
 use crate::cloud::BlockBody;
 
 /// Blocks of one batch: long enough to coalesce, 8 MiB.
 const BATCH: usize = 16;
+/// Blocks that are batch enough while nothing else is written.
+const BATCH_OF_THE_IDLE: usize = 4;
 /// Batches under way: one being checked and one being written on each of two cores.
 const BATCHES: usize = 3;
 /// Blocks written that may wait to be settled.
 const UNSETTLED: usize = 2048;
+/// Blocks in memory, from the call that reads them to their write: 64 MiB.
+const HELD: usize = 128;
+/// Written blocks whose bytes are kept until they are read back, 12 MiB; of the others the digest is compared.
+const KEPT: usize = 24;
 /// Blocks worth settling at once, unless time has come.
-const SETTLED_AT_ONCE: usize = 512;
+const SETTLED_AT_ONCE: usize = 16;
+/// Blocks settled by one thread at once, and such threads.
+const SETTLED_TOGETHER: usize = 256;
+const SETTLERS: usize = 2;
 /// That time: what a kill costs at most is fetched again.
 const SETTLE_EVERY: Duration = Duration::from_secs(1);
-/// Tokens below which blocks without one are listed again.
-const TOKENS_LOW: usize = 2000;
-/// Times a block may come wrong, or its token be void.
-const ATTEMPTS: u32 = 4;
 const TICK: Duration = Duration::from_millis(50);
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 type Read = (Wanted, Result<BlockBody, SyncError>);
+/// Blocks that are durable, and how many of them were kept.
+type Settled = (Vec<u64>, usize);
 
 /// What a sync has done, in numbers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,22 +65,19 @@ pub struct Counts {
 pub struct Engine<'a> {
     desk: SharedDesk,
     calls: Arc<Calls>,
-    index: Index,
+    source: Source,
     counts: Counts,
-    listing: Option<Listing>,
     reads: JoinSet<Read>,
-    relisted: JoinSet<Result<Covered, SyncError>>,
     arrived: Vec<Arrived>,
     batches: JoinSet<Result<Written, SyncError>>,
-    unsettled: Vec<(u64, Sha)>,
-    settling: JoinSet<Result<Vec<u64>, SyncError>>,
+    batched: usize,
+    unsettled: VecDeque<Fresh>,
+    settling: JoinSet<Result<Settled, SyncError>>,
+    kept: usize,
     gaps: JoinSet<Result<(), SyncError>>,
     gaps_from: u64,
     gaps_begun: bool,
-    confirmed: u64,
-    wrong: BTreeMap<u64, u32>,
     flow: Flow,
-    begun: Instant,
     settled_at: Instant,
     rates: Rates,
     watch: &'a mut dyn FnMut(&Progress),
@@ -90,26 +93,22 @@ impl<'a> Engine<'a> {
         watch: &'a mut dyn FnMut(&Progress),
     ) -> Self {
         let now = Instant::now();
-        let bound = index.changed().bound();
         Self {
-            listing: Some(Listing::start(&calls, bound, listers)),
+            source: Source::listed(&calls, index, listers),
             desk,
             calls,
-            index,
             counts: Counts::default(),
             reads: JoinSet::new(),
-            relisted: JoinSet::new(),
             arrived: Vec::new(),
             batches: JoinSet::new(),
-            unsettled: Vec::new(),
+            batched: 0,
+            unsettled: VecDeque::new(),
             settling: JoinSet::new(),
+            kept: 0,
             gaps: JoinSet::new(),
             gaps_from,
             gaps_begun: false,
-            confirmed: 0,
-            wrong: BTreeMap::new(),
             flow: Flow::new(now),
-            begun: now,
             settled_at: now,
             rates: Rates::new(now),
             watch,
@@ -118,7 +117,9 @@ impl<'a> Engine<'a> {
 
     /// What is known at the end; everything else is let go.
     pub fn into_parts(self) -> (Index, Counts) {
-        (self.index, self.counts)
+        let mut counts = self.counts;
+        (counts.pages, counts.listing_seconds) = self.source.listing();
+        (self.source.into_index(), counts)
     }
 
     /// Runs until everything that differs is durable. After an error, what was written is still settled.
@@ -144,11 +145,10 @@ impl<'a> Engine<'a> {
                 return Ok(());
             }
             tokio::select! {
-                page = next_page(&mut self.listing) => self.page(page)?,
+                listed = self.source.turn() => listed?,
                 Some(read) = self.reads.join_next() => self.read(ended(read)?)?,
                 Some(done) = self.batches.join_next() => self.written(ended(done)??)?,
-                Some(done) = self.settling.join_next() => self.settled(&ended(done)??),
-                Some(done) = self.relisted.join_next() => self.relisted(ended(done)??)?,
+                Some(done) = self.settling.join_next() => self.settled(ended(done)??),
                 Some(done) = self.gaps.join_next() => ended(done)??,
                 _ = tick.tick() => {}
             }
@@ -160,51 +160,27 @@ impl<'a> Engine<'a> {
         while let Some(done) = self.batches.join_next().await {
             self.unsettled.extend(ended(done)??.good);
         }
-        while let Some(done) = self.settling.join_next().await {
-            ended(done)??;
-        }
-        self.settle();
-        while let Some(done) = self.settling.join_next().await {
-            ended(done)??;
+        while !self.unsettled.is_empty() || !self.settling.is_empty() {
+            self.settle();
+            if let Some(done) = self.settling.join_next().await {
+                ended(done)??;
+            }
         }
         Ok(())
     }
 
     fn is_done(&self) -> bool {
-        let listed = self.listing.is_none() && self.relisted.is_empty();
         let written = self.reads.is_empty() && self.arrived.is_empty() && self.batches.is_empty();
         let settled = self.unsettled.is_empty() && self.settling.is_empty();
         let cleared = self.gaps_begun && self.gaps.is_empty();
-        listed && written && settled && cleared && self.index.is_finished()
-    }
-
-    fn page(&mut self, page: Option<Result<Covered, SyncError>>) -> Result<(), SyncError> {
-        if let Some(page) = page {
-            return self.index.take(page?);
-        }
-        let pages = self.listing.take().map_or(0, |listing| listing.pages());
-        self.counts.pages += pages;
-        self.counts.listing_seconds = self.begun.elapsed().as_secs_f64();
-        if self.index.is_covered() {
-            return Ok(());
-        }
-        let text = "the listing ended before it covered the volume: nothing is claimed; try again";
-        Err(SyncError::Integrity(text.to_owned()))
-    }
-
-    fn relisted(&mut self, page: Covered) -> Result<(), SyncError> {
-        self.counts.pages += 1;
-        if self.confirmed < self.index.changed().bound() {
-            self.confirmed = page.to;
-        }
-        // A block that is listed no longer contradicts the first listing, which this notices.
-        self.index.take(page)
+        self.source.is_done() && written && settled && cleared
     }
 
     fn read(&mut self, (wanted, body): Read) -> Result<(), SyncError> {
         match body {
             Ok(body) => {
                 self.flow.completed(Instant::now(), self.calls.usual());
+                self.flow.answers_in(self.calls.fastest());
                 self.arrived.push(Arrived {
                     block: wanted.block,
                     content: Content::Bytes(body.bytes),
@@ -213,41 +189,28 @@ impl<'a> Engine<'a> {
                 });
                 Ok(())
             }
-            Err(SyncError::Cloud(error))
-                if error.code == "ValidationException/INVALID_BLOCK_TOKEN" =>
-            {
-                self.again(wanted.block, || SyncError::Cloud(error))
-            }
-            Err(error) => Err(error),
+            Err(error) => self.source.refused(wanted.block, error),
         }
     }
 
     fn written(&mut self, written: Written) -> Result<(), SyncError> {
-        self.unsettled.extend(written.good);
+        self.batched -= written.good.len() + written.corrupt.len();
+        for mut fresh in written.good {
+            let keep = self.kept < KEPT && self.desk.read_back;
+            self.kept += usize::from(keep);
+            fresh.content = fresh.content.filter(|_| keep);
+            self.unsettled.push_back(fresh);
+        }
         for block in written.corrupt {
             self.counts.corrupt += 1;
-            self.again(block, || {
-                SyncError::Integrity(format!(
-                    "block {block} came {ATTEMPTS} times with bytes that do not match their SHA-256: \
-                     nothing of it was written"
-                ))
-            })?;
+            self.source.corrupt(block)?;
         }
         Ok(())
     }
 
-    fn again(&mut self, block: u64, error: impl FnOnce() -> SyncError) -> Result<(), SyncError> {
-        let attempts = self.wrong.entry(block).or_insert(0);
-        *attempts += 1;
-        if *attempts >= ATTEMPTS {
-            return Err(error());
-        }
-        self.index.give_back(block);
-        Ok(())
-    }
-
-    fn settled(&mut self, blocks: &[u64]) {
-        blocks.iter().for_each(|block| self.index.finish(*block));
+    fn settled(&mut self, (blocks, kept): Settled) {
+        self.kept -= kept;
+        blocks.iter().for_each(|block| self.source.finish(*block));
     }
 
     fn report(&mut self) {
@@ -257,22 +220,16 @@ impl<'a> Engine<'a> {
         }
         let received = self.calls.tally().reads;
         let blocks_per_second = self.rates.measure(now, received);
-        let left = self
-            .index
-            .changed()
-            .count()
-            .saturating_sub(self.index.done());
-        let remaining = self
-            .rates
-            .remaining(left)
-            .filter(|_| self.listing.is_none());
+        let index = self.source.index();
+        let left = index.changed().count().saturating_sub(index.done());
+        let remaining = self.rates.remaining(left);
         let bound = self.bound();
         (self.watch)(&Progress {
-            listed: self.index.covered_share(),
-            changed_blocks: self.index.changed().count(),
-            done_blocks: self.index.done(),
+            listed: index.covered_share(),
+            changed_blocks: index.changed().count(),
+            done_blocks: index.done(),
             blocks_per_second,
-            remaining_seconds: remaining,
+            remaining_seconds: remaining.filter(|_| !self.source.is_listing()),
             bound,
         });
     }
@@ -287,25 +244,10 @@ impl<'a> Engine<'a> {
                 Bound::Device
             };
         }
-        if self.reads.is_empty() && self.listing.is_some() {
+        if self.reads.is_empty() && self.source.is_listing() {
             Bound::Listing
-        } else if self.calls.snapshot.per_second().is_some() {
-            Bound::SnapshotQuota
-        } else if self.calls.account.per_second().is_some() {
-            Bound::AccountQuota
         } else {
-            Bound::Network
+            self.calls.bound()
         }
     }
-}
-
-async fn next_page(listing: &mut Option<Listing>) -> Option<Result<Covered, SyncError>> {
-    match listing {
-        Some(listing) => listing.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-fn ended<T>(result: Result<T, JoinError>) -> Result<T, SyncError> {
-    result.map_err(|error| SyncError::Integrity(format!("a task of the sync ended early: {error}")))
 }

@@ -7,12 +7,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Blocks under way at the start: enough to see a difference.
-const START: usize = 16;
+/// Blocks under way at the start: what a service of 50 ms needs for its quota.
+const START: usize = 48;
 /// Fewest: two connections per core of a small machine.
 const LEAST: usize = 8;
-/// Most: at 100 ms a read they reach the quota of 1,000 per second with room for slow ones, and hold 64 MiB.
-const MOST: usize = 128;
+/// Most: at 100 ms a read they reach the quota of 1,000 per second with room for slow ones, and hold 56 MiB.
+const MOST: usize = 112;
+/// However fast the service: a second's worth of reads at four times the quota's rate, spread over the fastest
+/// answer. More only wait in line, in memory.
+const FAST_ENOUGH: usize = 24;
+const PER_SECOND: f64 = 4000.0;
 /// Gain for which twice as many are kept.
 const GAIN: f64 = 1.05;
 /// Loss that is no loss.
@@ -34,6 +38,7 @@ enum Trial {
 #[derive(Debug)]
 pub struct Flow {
     limit: usize,
+    useful: usize,
     kept: usize,
     rate: f64,
     trial: Trial,
@@ -48,6 +53,7 @@ impl Flow {
     pub fn new(now: Instant) -> Self {
         Self {
             limit: START,
+            useful: MOST,
             kept: START,
             rate: 0.0,
             trial: Trial::Growing,
@@ -59,8 +65,20 @@ impl Flow {
 
     /// Blocks that may be under way.
     #[must_use]
-    pub const fn limit(&self) -> usize {
-        self.limit
+    pub fn limit(&self) -> usize {
+        self.limit.min(self.useful)
+    }
+
+    /// Reads take `fastest` at least.
+    pub fn answers_in(&mut self, fastest: Duration) {
+        let spread = (fastest.as_secs_f64() * PER_SECOND).min(MOST as f64);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 0 and MOST"
+        )]
+        let spread = spread as usize;
+        self.useful = spread.max(FAST_ENOUGH);
     }
 
     /// One arrived; reads take `usual` at present.

@@ -34,6 +34,7 @@ pub struct Index {
     ready: VecDeque<Wanted>,
     emptied_from: u64,
     tokenless_from: u64,
+    only: Option<Bitmap>,
 }
 
 impl Index {
@@ -50,6 +51,32 @@ impl Index {
             ready: VecDeque::new(),
             emptied_from: 0,
             tokenless_from: 0,
+            only: None,
+        }
+    }
+
+    /// All is listed: these blocks, of a volume of `bound`.
+    #[must_use]
+    pub fn chosen(blocks: impl Iterator<Item = Wanted>, bound: u64) -> Self {
+        let mut ready: Vec<Wanted> = blocks.collect();
+        ready.sort_unstable_by_key(|wanted| wanted.block);
+        let mut chosen = Bitmap::new(bound);
+        for wanted in &ready {
+            chosen.insert(wanted.block);
+        }
+        let mut index = Self::only(chosen.clone());
+        index.covered.insert_range(0, bound);
+        (index.changed, index.claimed) = (chosen.clone(), chosen);
+        index.ready = ready.into();
+        index
+    }
+
+    /// Nothing is listed yet, and of what will be only these blocks matter.
+    #[must_use]
+    pub fn only(blocks: Bitmap) -> Self {
+        Self {
+            only: Some(blocks.clone()),
+            ..Self::new(Bitmap::new(blocks.bound()))
         }
     }
 
@@ -57,7 +84,10 @@ impl Index {
     ///
     /// # Errors
     /// [`SyncError::Integrity`].
-    pub fn take(&mut self, page: Covered) -> Result<(), SyncError> {
+    pub fn take(&mut self, mut page: Covered) -> Result<(), SyncError> {
+        if let Some(only) = &self.only {
+            page.blocks.retain(|listed| only.contains(listed.block));
+        }
         self.must_agree(&page)?;
         for listed in page.blocks {
             let block = listed.block;

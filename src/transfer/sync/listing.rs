@@ -145,7 +145,7 @@ impl Lister {
         let mut start = PageStart::Block(from);
         while walk.covered < to {
             self.asked.fetch_add(1, Ordering::Relaxed);
-            let page = match self.calls.page(&start).await {
+            let page = match self.calls.answered(&start).await {
                 Err(SyncError::Cloud(error)) if has_expired(&error, &start) => {
                     walk = Walk::new(walk.covered);
                     start = PageStart::Block(walk.covered);
@@ -153,22 +153,37 @@ impl Lister {
                 }
                 page => page?,
             };
-            let begun = walk.covered;
+            let mut from = walk.covered;
             walk.take(&page.blocks, page.next.is_none(), self.bound, self.alone)?;
-            match page.next {
-                Some(next) => start = PageStart::Token(next),
-                None => self.with_claims(|claims| claims.end = claims.end.min(begun)),
+            if let (None, Some(last)) = (&page.next, page.blocks.last()) {
+                // Whether more follows is asked twice; what is shown can be read meanwhile.
+                let begun = std::mem::replace(&mut from, last.block + 1);
+                if !self.sent(begun, from, page.blocks.clone()).await {
+                    return Ok(());
+                }
             }
-            let covered = Covered {
-                from: begun,
-                to: walk.covered,
-                blocks: page.blocks,
+            self.calls.confirm(&start, &page).await?;
+            let rest = match page.next {
+                Some(next) => {
+                    start = PageStart::Token(next);
+                    page.blocks
+                }
+                None => {
+                    self.with_claims(|claims| claims.end = claims.end.min(from));
+                    Vec::new()
+                }
             };
-            if self.pages.send(Ok(covered)).await.is_err() {
+            if !self.sent(from, walk.covered, rest).await {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Whether anyone still listens.
+    async fn sent(&self, from: u64, to: u64, blocks: Vec<ListedBlock>) -> bool {
+        let covered = Covered { from, to, blocks };
+        self.pages.send(Ok(covered)).await.is_ok()
     }
 
     fn with_claims<T>(&self, act: impl FnOnce(&mut Claims) -> T) -> T {

@@ -26,6 +26,7 @@ pub fn state(request: &Request, target: &Target, blocks: u64) -> Result<State, S
         undo: request.undo,
         phase: Phase::Running,
         seal: None,
+        attempt: 0,
     };
     let dir = &request.state_dir;
     let found = match request.forget {
@@ -63,8 +64,8 @@ fn continues(
             "says that an undo of {} was interrupted: run sync --undo again first",
             found.target
         ))),
-        Phase::Running if same => Ok(true),
-        Phase::Running => Err(refuse(format!(
+        Phase::Running | Phase::Completing if same => Ok(true),
+        Phase::Running | Phase::Completing => Err(refuse(format!(
             "is of an unfinished sync {} of {} ({}): finish that with the same command, take it back with \
              --undo, or give it up with --forget",
             pair(found),

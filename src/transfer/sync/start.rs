@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use snapmigrate_models::format::Document;
 use snapmigrate_models::ids::SnapshotId;
+use snapmigrate_models::inventory::SnapshotFacts;
 use snapmigrate_models::sync::{
     ReadBackMode, SyncAction, SyncBlocks, SyncCalls, SyncReport, SyncSeconds, SyncUndo,
 };
@@ -97,6 +98,7 @@ pub async fn sync(
         from: request.from.clone(),
         to: request.to.clone(),
         target: request.target.display().to_string(),
+        onto: None,
         method: "sha256".to_owned(),
         read_back: read_back_mode(&desk),
         volume_blocks: blocks,
@@ -162,21 +164,7 @@ async fn sizes(cloud: &Cloud, request: &Request) -> Result<(u64, u64), SyncError
     wanted.sort();
     wanted.dedup();
     let (mut from, mut to) = (0, 0);
-    for facts in cloud.describe_snapshots(&wanted).await? {
-        if facts.storage_tier == "archive" {
-            return Err(SyncError::NotReadable {
-                snapshot: facts.snapshot,
-                state: "archived".to_owned(),
-                hint: "restore it from the archive first; that takes up to 72 hours",
-            });
-        }
-        if facts.state != "completed" {
-            return Err(SyncError::NotReadable {
-                snapshot: facts.snapshot,
-                state: facts.state,
-                hint: "only a completed snapshot can be read; wait for it or name another",
-            });
-        }
+    for facts in readable(cloud, &wanted).await? {
         let blocks = Blocks::covering(facts.size_gib * GIB).0;
         if Some(&facts.snapshot) == request.from.as_ref() {
             from = blocks;
@@ -186,6 +174,34 @@ async fn sizes(cloud: &Cloud, request: &Request) -> Result<(u64, u64), SyncError
         }
     }
     Ok((from.min(to), to))
+}
+
+/// What is known of these snapshots, all of which must be readable.
+///
+/// # Errors
+/// [`SyncError::NotReadable`] for a pending or archived one, [`SyncError::Cloud`].
+pub async fn readable(
+    cloud: &Cloud,
+    wanted: &[SnapshotId],
+) -> Result<Vec<SnapshotFacts>, SyncError> {
+    let found = cloud.describe_snapshots(wanted).await?;
+    for facts in &found {
+        if facts.storage_tier == "archive" {
+            return Err(SyncError::NotReadable {
+                snapshot: facts.snapshot.clone(),
+                state: "archived".to_owned(),
+                hint: "restore it from the archive first; that takes up to 72 hours",
+            });
+        }
+        if facts.state != "completed" {
+            return Err(SyncError::NotReadable {
+                snapshot: facts.snapshot.clone(),
+                state: facts.state.clone(),
+                hint: "only a completed snapshot can be read; wait for it or name another",
+            });
+        }
+    }
+    Ok(found)
 }
 
 fn must_hold(target: &Target, to: &SnapshotId, blocks: u64) -> Result<(), SyncError> {

@@ -35,6 +35,8 @@ const HEADER: &str = "sync.json";
 pub enum Phase {
     /// Blocks are being written; the target holds neither content.
     Running,
+    /// All blocks are put; the service is asked to complete the snapshot.
+    Completing,
     /// The target holds the second snapshot's content.
     Complete,
     /// The overwritten blocks are being put back.
@@ -67,6 +69,9 @@ pub struct Header {
     /// Changes whenever someone else writes to the target afterwards.
     #[serde(default)]
     pub seal: Option<String>,
+    /// Which snapshot of the same request this is, when earlier ones failed; only of a snapshot put onto another.
+    #[serde(default)]
+    pub attempt: u32,
 }
 
 impl Document for Header {
@@ -219,12 +224,41 @@ impl State {
         self.digests.sync_data().map_err(self.failed("sync"))
     }
 
+    /// The digest of one block; zeros when it is not noted.
+    ///
+    /// # Errors
+    /// [`SyncError::Io`].
+    pub fn digest(&self, block: u64) -> Result<Sha, SyncError> {
+        let mut digest = [0; 32];
+        self.read(&mut digest, block * SHA_BYTES)?;
+        Ok(digest)
+    }
+
     /// SHA-256 over index (big-endian) and digest of each of these blocks, ascending: as `verify` computes it.
     ///
     /// # Errors
     /// [`SyncError::Io`].
     pub fn aggregate(&self, blocks: &Bitmap) -> Result<String, SyncError> {
         let mut aggregate = Sha256::new();
+        self.each(blocks, |block, digest| {
+            aggregate.update(block.to_be_bytes());
+            aggregate.update(digest);
+        })?;
+        Ok(hex(&aggregate.finalize()))
+    }
+
+    /// SHA-256 over the digests of these blocks, ascending: the checksum that CompleteSnapshot takes (EBS direct
+    /// APIs, aggregation method LINEAR).
+    ///
+    /// # Errors
+    /// [`SyncError::Io`].
+    pub fn linear(&self, blocks: &Bitmap) -> Result<Sha, SyncError> {
+        let mut aggregate = Sha256::new();
+        self.each(blocks, |_, digest| aggregate.update(digest))?;
+        Ok(aggregate.finalize().into())
+    }
+
+    fn each(&self, blocks: &Bitmap, mut take: impl FnMut(u64, &[u8])) -> Result<(), SyncError> {
         let mut chunk = vec![0; CHUNK];
         let (mut from, mut length) = (0, 0);
         for block in blocks.iter() {
@@ -237,9 +271,8 @@ impl State {
                 self.read(&mut chunk[..wanted], from)?;
             }
             let at = usize::try_from(at - from).expect("within the chunk");
-            aggregate.update(block.to_be_bytes());
-            aggregate.update(&chunk[at..at + 32]);
+            take(block, &chunk[at..at + 32]);
         }
-        Ok(hex(&aggregate.finalize()))
+        Ok(())
     }
 }

@@ -69,6 +69,7 @@ pub fn undo(path: &Path, dir: &Path) -> Result<SyncReport, SyncError> {
         from: state.header.from.clone(),
         to: state.header.to.clone(),
         target: path.display().to_string(),
+        onto: None,
         method: "sha256".to_owned(),
         read_back,
         volume_blocks: blocks,

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use snapmigrate_models::units::BLOCK_BYTES;
 
 use super::SyncError;
-use super::aligned::Aligned;
+use crate::buffers::{Aligned, is_aligned};
 
 /// A block as a buffer length.
 pub const BLOCK: usize = 524_288;
@@ -229,17 +229,18 @@ impl Target {
             Content::Bytes(bytes) => Some(bytes),
             Content::Zeros => None,
         });
-        if self.is_device && self.direct.is_some() {
+        let slices: Vec<IoSlice<'_>> = blocks.map(|bytes| IoSlice::new(bytes)).collect();
+        let direct = self.direct.as_ref().filter(|_| self.is_device);
+        if direct.is_some() && !slices.iter().all(|slice| is_aligned(slice)) {
             let mut buffer = Aligned::zeroed(run.len() * BLOCK);
-            for (into, bytes) in buffer.chunks_exact_mut(BLOCK).zip(blocks) {
-                into.copy_from_slice(bytes);
+            for (into, bytes) in buffer.chunks_exact_mut(BLOCK).zip(slices) {
+                into.copy_from_slice(&bytes);
             }
             return self.device_write(from, &buffer);
         }
-        let slices: Vec<IoSlice<'_>> = blocks.map(|bytes| IoSlice::new(bytes)).collect();
         let mut at = from;
         for part in slices.chunks(PIECES_MAX) {
-            self.write_slices(at, &mut part.to_vec())?;
+            write_slices(direct.unwrap_or(&self.file), at, &mut part.to_vec())?;
             at += part.len() as u64 * BLOCK_BYTES;
         }
         Ok(())
@@ -248,23 +249,6 @@ impl Target {
     fn device_write(&self, from: u64, buffer: &Aligned) -> io::Result<()> {
         let file = self.direct.as_ref().unwrap_or(&self.file);
         file.write_all_at(buffer, from)
-    }
-
-    fn write_slices(&self, from: u64, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
-        let mut left = slices;
-        let mut at = from;
-        while !left.is_empty() {
-            match rustix::io::pwritev(&self.file, left, at) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => {
-                    at += written as u64;
-                    IoSlice::advance_slices(&mut left, written);
-                }
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
     }
 
     /// Reads one block as it is now; what lies behind a file's end is zeros.
@@ -335,6 +319,23 @@ impl Target {
         let sectors = counters.split_whitespace().nth(6)?;
         Some(format!("{sectors} sectors since boot {}", boot.trim()))
     }
+}
+
+fn write_slices(file: &File, from: u64, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+    let mut left = slices;
+    let mut at = from;
+    while !left.is_empty() {
+        match rustix::io::pwritev(file, left, at) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                at += written as u64;
+                IoSlice::advance_slices(&mut left, written);
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 fn is_zeros(content: &Content) -> bool {

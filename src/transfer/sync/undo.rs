@@ -15,10 +15,10 @@ use sha2::{Digest, Sha256};
 use snapmigrate_models::units::BLOCK_BYTES;
 
 use super::SyncError;
-use super::aligned::Aligned;
 use super::bitmap::Bitmap;
 use super::state::Sha;
 use super::target::{BLOCK, Content, Target};
+use crate::buffers::Aligned;
 
 const RECORD: usize = 64;
 /// Slot of a block that was zeros.
@@ -78,6 +78,19 @@ impl Record {
     }
 }
 
+/// A block as it is before it is overwritten; zeros hold no bytes.
+struct Old {
+    block: u64,
+    digest: Sha,
+    bytes: Aligned,
+}
+
+impl Old {
+    fn is_zeros(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
 impl Undo {
     /// Opens or begins the record in `dir` for a volume of `bound` blocks.
     ///
@@ -133,27 +146,28 @@ impl Undo {
         blocks: impl Iterator<Item = u64>,
         must_be_zeros: impl Fn(u64) -> bool,
     ) -> Result<Option<u64>, SyncError> {
+        let old = self.as_they_are(target, blocks)?;
+        let broken = old
+            .iter()
+            .find(|old| !old.is_zeros() && must_be_zeros(old.block));
+        if let Some(old) = broken {
+            return Ok(Some(old.block));
+        }
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut old = Aligned::zeroed(BLOCK);
         let mut records = Vec::new();
         let mut slots = kept.slots;
-        for block in blocks.filter(|block| !kept.blocks.contains(*block)) {
-            target.read(block, &mut old)?;
-            let is_zeros = old.iter().all(|byte| *byte == 0);
-            if !is_zeros && must_be_zeros(block) {
-                return Ok(Some(block));
-            }
-            let slot = if is_zeros { ZEROS } else { slots };
-            if !is_zeros {
-                let written = self.data.write_all_at(&old, slots * BLOCK_BYTES);
+        for old in &old {
+            let mut slot = ZEROS;
+            if !old.is_zeros() {
+                let written = self.data.write_all_at(&old.bytes, slots * BLOCK_BYTES);
                 written.map_err(self.failed("write", "undo.data"))?;
+                slot = slots;
                 slots += 1;
             }
-            let digest = Sha256::digest(&*old).into();
             records.push(Record {
-                block,
+                block: old.block,
                 slot,
-                digest,
+                digest: old.digest,
             });
         }
         if records.is_empty() {
@@ -170,6 +184,28 @@ impl Undo {
             kept.blocks.insert(record.block);
         }
         Ok(None)
+    }
+
+    /// Blocks that are not kept yet, read and digested before anyone has to wait for it.
+    fn as_they_are(
+        &self,
+        target: &Target,
+        blocks: impl Iterator<Item = u64>,
+    ) -> Result<Vec<Old>, SyncError> {
+        let is_open = |block: &u64| self.with_kept(|kept| !kept.blocks.contains(*block));
+        let open: Vec<u64> = blocks.filter(is_open).collect();
+        let read = |block| {
+            let mut bytes = Aligned::zeroed(BLOCK);
+            target.read(block, &mut bytes)?;
+            let digest = Sha256::digest(&*bytes).into();
+            let is_zeros = bytes.iter().all(|byte| *byte == 0);
+            Ok(Old {
+                block,
+                digest,
+                bytes: if is_zeros { Aligned::default() } else { bytes },
+            })
+        };
+        open.into_iter().map(read).collect()
     }
 
     fn append(&self, after: u64, records: &[Record]) -> Result<(), SyncError> {

@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{BATCH, BATCHES, Engine, SETTLE_EVERY, SETTLED_AT_ONCE, TOKENS_LOW, UNSETTLED};
-use crate::cloud::PageStart;
+use super::{
+    BATCH, BATCH_OF_THE_IDLE, BATCHES, Engine, HELD, SETTLE_EVERY, SETTLED_AT_ONCE,
+    SETTLED_TOGETHER, SETTLERS, UNSETTLED,
+};
 use crate::transfer::sync::batch::Arrived;
-use crate::transfer::sync::listing::Covered;
 use crate::transfer::sync::target::Content;
 
 impl Engine<'_> {
     pub(super) fn start_what_may_start(&mut self) {
         self.start_gaps();
-        self.start_relisting();
-        while self.has_room() {
-            let Some(block) = self.index.next_emptied(self.confirmed) else {
+        self.source.relist();
+        while self.has_room() && self.arrived.len() < BATCH * 2 {
+            let Some(block) = self.source.next_emptied() else {
                 break;
             };
             self.arrived.push(Arrived {
@@ -27,7 +28,7 @@ impl Engine<'_> {
             self.start_batches();
         }
         while self.has_room() && self.reads.len() < self.flow.limit() {
-            let Some(wanted) = self.index.next_wanted() else {
+            let Some(wanted) = self.source.next_wanted() else {
                 break;
             };
             let calls = Arc::clone(&self.calls);
@@ -42,21 +43,22 @@ impl Engine<'_> {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.arrived.len() < BATCH * 2
-            && self.batches.len() < BATCHES
-            && self.unsettled.len() < UNSETTLED
+        let held = self.reads.len() + self.arrived.len() + self.batched;
+        held < HELD && self.unsettled.len() < UNSETTLED
     }
 
     fn start_batches(&mut self) {
-        let last = self.reads.is_empty() && self.batches.is_empty();
-        while self.batches.len() < BATCHES
-            && (self.arrived.len() >= BATCH || (last && !self.arrived.is_empty()))
-        {
+        while self.batches.len() < BATCHES && !self.arrived.is_empty() {
+            let idle = self.batches.is_empty();
+            let last = idle && self.reads.is_empty();
+            let few = if idle { BATCH_OF_THE_IDLE } else { BATCH };
+            if self.arrived.len() < few && !last {
+                break;
+            }
             self.arrived.sort_unstable_by_key(|arrived| arrived.block);
-            let batch = self
-                .arrived
-                .drain(..BATCH.min(self.arrived.len()))
-                .collect();
+            let size = BATCH.min(self.arrived.len());
+            self.batched += size;
+            let batch = self.arrived.drain(..size).collect();
             let desk = Arc::clone(&self.desk);
             self.batches.spawn_blocking(move || desk.write(batch));
         }
@@ -67,57 +69,32 @@ impl Engine<'_> {
         let due = idle
             || self.unsettled.len() >= SETTLED_AT_ONCE
             || self.settled_at.elapsed() >= SETTLE_EVERY;
-        if due && self.settling.is_empty() && !self.unsettled.is_empty() {
+        if due && self.settling.len() < SETTLERS && !self.unsettled.is_empty() {
             self.settle();
         }
     }
 
     pub(super) fn settle(&mut self) {
-        let written = std::mem::take(&mut self.unsettled);
+        let size = SETTLED_TOGETHER.min(self.unsettled.len());
+        let written: Vec<_> = self.unsettled.drain(..size).collect();
+        let kept = written.iter().filter(|fresh| fresh.content.is_some());
+        let kept = kept.count();
         self.settled_at = Instant::now();
         let desk = Arc::clone(&self.desk);
-        self.settling.spawn_blocking(move || desk.settle(written));
+        self.settling
+            .spawn_blocking(move || Ok((desk.settle(written)?, kept)));
     }
 
     fn start_gaps(&mut self) {
-        if self.gaps_begun || self.listing.is_some() {
+        if self.gaps_begun || self.source.is_listing() {
             return;
         }
         self.gaps_begun = true;
         let (desk, from) = (Arc::clone(&self.desk), self.gaps_from);
-        if from < self.index.changed().bound() {
-            let listed = self.index.changed().clone();
+        if from < self.source.index().changed().bound() {
+            let listed = self.source.index().changed().clone();
             self.gaps
                 .spawn_blocking(move || desk.clear_gaps(&listed, from));
         }
-    }
-
-    /// Lists again what only the first snapshot holds, for nothing but two listings says so; then blocks
-    /// whose tokens were not kept, are void, or belonged to wrong bytes.
-    fn start_relisting(&mut self) {
-        if self.listing.is_some() || !self.relisted.is_empty() {
-            return;
-        }
-        let bound = self.index.changed().bound();
-        let from = match self.index.emptied_at(self.confirmed) {
-            Some(block) => Some(block),
-            None => {
-                self.confirmed = bound;
-                let few = self.index.ready() < TOKENS_LOW;
-                few.then(|| self.index.tokenless()).flatten()
-            }
-        };
-        let Some(from) = from else { return };
-        let calls = Arc::clone(&self.calls);
-        self.relisted.spawn(async move {
-            let page = calls.page(&PageStart::Block(from)).await?;
-            let to = match (&page.next, page.blocks.last()) {
-                (None, _) => bound,
-                (Some(_), Some(last)) => last.block + 1,
-                (Some(_), None) => from + 1,
-            };
-            let blocks = page.blocks;
-            Ok(Covered { from, to, blocks })
-        });
     }
 }

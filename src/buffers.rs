@@ -1,0 +1,137 @@
+//! Buffers whose first byte lies where O_DIRECT wants it, and a pool of them that holds one block each.
+//!
+//! A transfer fills and empties the same few buffers over and over: no page of them is made twice.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Alignment that every device we know accepts.
+const ALIGNMENT: usize = 4096;
+
+/// An aligned buffer of fixed length.
+#[derive(Debug, Default)]
+pub struct Aligned {
+    memory: Vec<u8>,
+    from: usize,
+    length: usize,
+}
+
+impl Aligned {
+    /// A buffer of zeros.
+    #[must_use]
+    pub fn zeroed(length: usize) -> Self {
+        let memory = vec![0; length + ALIGNMENT];
+        let from = memory.as_ptr().align_offset(ALIGNMENT);
+        Self {
+            memory,
+            from,
+            length,
+        }
+    }
+}
+
+impl Deref for Aligned {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.memory[self.from..self.from + self.length]
+    }
+}
+
+impl DerefMut for Aligned {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[self.from..self.from + self.length]
+    }
+}
+
+/// Whether bytes lie where O_DIRECT wants them.
+#[must_use]
+pub fn is_aligned(bytes: &[u8]) -> bool {
+    bytes.as_ptr().addr().is_multiple_of(ALIGNMENT) && bytes.len().is_multiple_of(ALIGNMENT)
+}
+
+/// Bytes of a block.
+const BLOCK: usize = 524_288;
+
+/// Buffers of one block that are free at present.
+#[derive(Debug, Default)]
+pub struct Pool {
+    free: Mutex<Vec<Aligned>>,
+}
+
+impl Pool {
+    /// A buffer with nothing in it; it comes back when dropped.
+    #[must_use]
+    pub fn lend(self: &Arc<Self>) -> Lent {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        Lent {
+            buffer: free.pop().unwrap_or_else(|| Aligned::zeroed(BLOCK)),
+            filled: 0,
+            pool: Arc::clone(self),
+        }
+    }
+}
+
+/// A buffer on loan; it reads as what has been put into it.
+#[derive(Debug)]
+pub struct Lent {
+    buffer: Aligned,
+    filled: usize,
+    pool: Arc<Pool>,
+}
+
+impl Lent {
+    /// Puts bytes behind those that are there; `None` when they are more than a block holds.
+    pub fn put(&mut self, piece: &[u8]) -> Option<()> {
+        let end = self.filled + piece.len();
+        self.buffer
+            .get_mut(self.filled..end)?
+            .copy_from_slice(piece);
+        self.filled = end;
+        Some(())
+    }
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer[..self.filled]
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let buffer = std::mem::take(&mut self.buffer);
+        let mut free = self
+            .pool
+            .free
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        free.push(buffer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_aligned_and_as_long_as_asked() {
+        for length in [512, 524_288, 1 << 20] {
+            let buffer = Aligned::zeroed(length);
+            assert_eq!(buffer.len(), length);
+            assert!(buffer.as_ptr().addr().is_multiple_of(ALIGNMENT));
+        }
+    }
+
+    #[test]
+    fn a_buffer_comes_back_and_begins_empty() {
+        let pool = Arc::new(Pool::default());
+        let mut lent = pool.lend();
+        lent.put(b"abc").expect("room");
+        lent.put(&[7; BLOCK - 3]).expect("just room");
+        assert_eq!((lent.put(b"x"), lent.as_ref().len()), (None, BLOCK));
+        drop(lent);
+        assert!(pool.lend().as_ref().is_empty());
+        assert_eq!(pool.free.lock().expect("nobody died").len(), 1);
+    }
+}
