@@ -51,6 +51,20 @@ pub enum Action {
         /// Position in the chain.
         round: u32,
     },
+    /// Path `direct`: creates empty volumes in the target and attaches them to its instance.
+    PrepareVolumes,
+    /// Path `direct`: has the target's host bring the prepared volumes to the round's content.
+    Sync {
+        /// Position in the chain.
+        round: u32,
+        /// Every block, whatever the volumes hold; otherwise what changed since the round before.
+        whole: bool,
+    },
+    /// Path `direct`: waits until every block is written and read back.
+    AwaitSync {
+        /// Position in the chain.
+        round: u32,
+    },
     /// Reads the write rate of the last minutes and the state of hosts and lineage.
     Gate {
         /// How many times the gate was reached.
@@ -79,6 +93,8 @@ pub enum Action {
         /// Attempt behind the same fence.
         attempt: u32,
     },
+    /// Path `direct`: CreateSnapshot of each prepared volume before it is mounted for the first time.
+    KeepTarget,
     /// CreateVolume from each final snapshot and waits until they are available.
     CreateVolumes,
     /// Attaches them to the target instance.
@@ -188,6 +204,11 @@ pub enum StepResult {
         /// Source and target volume, in order of source volume ids.
         volumes: Vec<VolumePair>,
     },
+    /// The prepared volumes hold the round's content.
+    Synced {
+        /// One per volume, in order of source volume ids.
+        volumes: Vec<SyncedVolume>,
+    },
     /// The target holds everything up to the fence.
     Proved {
         /// Position replayed.
@@ -271,6 +292,41 @@ pub struct VolumePair {
     pub source: VolumeId,
     /// At the target.
     pub target: VolumeId,
+}
+
+/// How one prepared volume was brought to a round's content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SyncedVolume {
+    /// At the source.
+    pub volume: VolumeId,
+    /// Snapshot whose content it held before; absent: every block was written.
+    pub from: Option<SnapshotId>,
+    /// Snapshot whose content it holds now.
+    pub to: SnapshotId,
+    /// Blocks that the listing showed.
+    pub changed_blocks: u64,
+    /// Blocks written.
+    pub written_blocks: u64,
+    /// Blocks read back with the digest that was written.
+    pub read_back_blocks: u64,
+    /// Of the written ones, blocks that an interrupted attempt had made durable.
+    pub resumed_blocks: u64,
+    /// `sha256`, or `block_versions` where there are no bytes.
+    pub method: String,
+    /// Digest over index and digest of every changed block, ascending.
+    pub digest: String,
+    /// When the host began.
+    pub started_at: Timestamp,
+    /// When all of it was durable and read back.
+    pub finished_at: Timestamp,
+}
+
+impl SyncedVolume {
+    /// Changed set, written set and read-back set are the same.
+    #[must_use]
+    pub const fn is_proved(&self) -> bool {
+        self.changed_blocks == self.written_blocks && self.changed_blocks == self.read_back_blocks
+    }
 }
 
 /// Why a step failed; retry is decided by this, never by text.

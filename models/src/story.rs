@@ -4,8 +4,10 @@
 //! `u`nknown, `c`redentials, `p`ermanent, `i`ntegrity); `step?` starts it without an answer;
 //! `op:abort` is a word of the operator. Steps: `preflight`, per round `b1` flushes before it, `s1` snapshots, `a1` awaits,
 //! `d1` measures, `h1` shares, `c1` copies, `w1` awaits copies, `round1` does all; `gate`,
-//! `check`, `fence`, `f2`, `vol`, `att`, `up`, `prove`, `commit`, `act`, `cmp`, `clean`, `down`,
+//! `check`, `fence`, `f2`; on path `direct` `prep`, `y1` syncs, `Y1` syncs whole, `z1` awaits, `keep`; `vol`, `att`, `up`, `prove`, `commit`, `act`, `cmp`, `clean`, `down`,
 //! `del`, `unf`.
+
+mod direct;
 
 use chrono::{DateTime, TimeDelta};
 
@@ -131,7 +133,7 @@ pub(crate) fn plan() -> Plan {
     plan.sealed()
 }
 
-fn volume() -> crate::ids::VolumeId {
+pub(crate) fn volume() -> crate::ids::VolumeId {
     "vol-01".parse().expect("a volume")
 }
 
@@ -229,6 +231,8 @@ impl Story {
             "gate" => Action::Gate { attempt: gates + 1 },
             "check" => Action::Checkpoint { attempt: gates },
             "fence" => Action::Fence { epoch },
+            "prep" => Action::PrepareVolumes,
+            "keep" => Action::KeepTarget,
             "vol" => Action::CreateVolumes,
             "att" => Action::AttachVolumes,
             "up" => Action::BringUp,
@@ -261,6 +265,11 @@ impl Story {
             "c" => Action::Copy { round },
             "w" => Action::AwaitCopies { round },
             "b" => Action::Flush { round },
+            "y" | "Y" => Action::Sync {
+                round,
+                whole: kind == "Y",
+            },
+            "z" => Action::AwaitSync { round },
             "f" => {
                 let attempt = (1..).find(|attempt| !tried(*attempt)).expect("few freezes");
                 Action::FreezeSnapshot { round, attempt }
@@ -340,7 +349,11 @@ impl Story {
                 thawed_at: now + TimeDelta::seconds(2),
                 snapshots: made("f"),
             },
-            Action::CreateVolumes => StepResult::Volumes {
+            Action::KeepTarget => StepResult::Started {
+                snapshots: made("k"),
+            },
+            Action::AwaitSync { round } => direct::synced(&self.progress, *round, now),
+            Action::CreateVolumes | Action::PrepareVolumes => StepResult::Volumes {
                 volumes: vec![VolumePair {
                     source: volume(),
                     target: "vol-02".parse().expect("a volume"),

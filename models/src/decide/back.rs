@@ -28,7 +28,8 @@ pub(super) fn go_back(view: View<'_>, fence: &Fence, reason: &str) -> Next {
     if !unfenced {
         return unfence(view, fence, reason);
     }
-    let made = progress.tried(&Action::CreateVolumes) && !undone(&Action::DeleteVolumes);
+    let made = progress.tried(&Action::CreateVolumes) || progress.tried(&Action::PrepareVolumes);
+    let made = made && !undone(&Action::DeleteVolumes);
     if made && !hopeless(view, &Action::DeleteVolumes) {
         return pause_or(view, Action::DeleteVolumes, reason);
     }

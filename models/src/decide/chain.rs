@@ -133,6 +133,9 @@ impl View<'_> {
 
     /// The next step of a round, final or not; none when its data is in the target.
     pub(super) fn next_step_of(&self, round: u32, state: &RoundProgress) -> Option<Action> {
+        if self.is_direct() {
+            return self.next_direct_step(round, state);
+        }
         let measured = state.deltas.is_some();
         let shared = state.shared_at.is_some() || !self.needs_share();
         let copying = !state.copies.is_empty();
@@ -153,6 +156,13 @@ impl View<'_> {
 
     /// A wait that ended in `error` is answered with a new set or new copies, a few times.
     fn redo(&self, index: u32, round: &RoundProgress, action: &Action) -> Option<Next> {
+        if matches!(action, Action::AwaitSync { .. }) {
+            let (action, reason) = self.rebuild(index, round)?;
+            return Some(match action {
+                Action::AwaitSync { .. } => self.act(action, reason),
+                _ => self.attempt(action, reason),
+            });
+        }
         let failing = self.progress.failing.get(&action.step_id())?;
         if failing.class != FailureClass::Permanent {
             return None;
@@ -201,6 +211,9 @@ impl View<'_> {
             }
             Action::AwaitCopies { .. } => {
                 format!("{} copies of round {index} are pending", round.copies.len())
+            }
+            Action::PrepareVolumes | Action::Sync { .. } | Action::AwaitSync { .. } => {
+                self.direct_reason(index, round, action)
             }
             _ => format!("round {index} was begun and has no snapshots yet"),
         }

@@ -76,6 +76,9 @@ fn restore(view: View<'_>, fence: &Fence, left: f64) -> Next {
     let Some((index, round)) = last.filter(|(_, round)| !round.snapshots.is_empty()) else {
         return freeze(view, fence, &lease);
     };
+    if let Some((action, reason)) = view.ask_again(index) {
+        return view.act(action, format!("{reason}; {lease}"));
+    }
     match view.next_step_of(index, round) {
         Some(action @ Action::AwaitSnapshots { .. }) if lost(view, &action) => {
             refreeze(view, fence, left)
@@ -174,6 +177,9 @@ fn refreeze(view: View<'_>, fence: &Fence, left: f64) -> Next {
 
 fn bring_up(view: View<'_>, fence: &Fence, lease: &str) -> Next {
     let progress = view.progress;
+    if let Some((action, why)) = view.keep_target() {
+        return forward(view, fence, action, format!("{why}; {lease}"));
+    }
     let (action, why) = match () {
         () if progress.restored.is_empty() => {
             (Action::CreateVolumes, "the final data is in the target")
@@ -235,6 +241,10 @@ pub(super) fn activate(view: View<'_>) -> Next {
 
 pub(super) fn after_activation(view: View<'_>) -> Next {
     let progress = view.progress;
+    if let Some(count) = view.uncounted() {
+        let reason = "the target serves; the changed blocks of the final round are counted";
+        return owed(view, count, reason);
+    }
     let Some(verification) = &progress.verification else {
         return owed(
             view,

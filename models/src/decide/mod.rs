@@ -6,6 +6,7 @@
 mod back;
 mod chain;
 mod cutover;
+mod direct;
 mod gate;
 mod retry;
 mod words;
@@ -92,15 +93,15 @@ pub fn admissible(plan: &Plan, goal: Goal) -> Result<(), String> {
     let unsupported = plan
         .rounds
         .iter()
-        .find(|r| matches!(r.path, TransferPath::Direct | TransferPath::Clone));
+        .find(|r| matches!(r.path, TransferPath::Clone));
     if let Some(round) = unsupported {
         return Err(format!(
-            "round {} of the plan takes the path {:?}: execute carries out share and copy; make a \
-             plan with `paths = [\"copy\", \"share\"]` in the policy",
+            "round {} of the plan takes the path {:?}: CopyVolumes needs no chain, use it by hand",
             round.index, round.path
         ));
     }
-    if !goal.cutover {
+    let direct = plan.rounds.iter().any(|r| r.path == TransferPath::Direct);
+    if !goal.cutover && !direct {
         return Ok(());
     }
     if plan.policy.database.is_none() {
@@ -190,8 +191,17 @@ impl View<'_> {
         }
     }
 
+    /// The target's host writes the data into volumes that are there before the fence.
+    fn is_direct(&self) -> bool {
+        let path = self.plan.rounds.first().map(|round| round.path);
+        path == Some(TransferPath::Direct)
+    }
+
     /// The data has to be copied into the target account or region.
     fn needs_copy(&self) -> bool {
+        if self.is_direct() {
+            return false;
+        }
         let rekeyed = self.plan.policy.target.kms_key.is_some()
             || self
                 .plan
@@ -204,7 +214,7 @@ impl View<'_> {
 
     /// The target account has to be allowed to read the snapshots.
     fn needs_share(&self) -> bool {
-        self.plan.source.account != self.plan.target.account
+        !self.is_direct() && self.plan.source.account != self.plan.target.account
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Activated, Closed, Failing, Fence, FenceFacts, FenceState, Freeze, GatePassage, Preflight,
-    Progress, Proved, Refused, RoundProgress, Running,
+    Progress, Proved, Refused, RoundProgress, Running, Syncing,
 };
 use crate::step::{Action, Event, FailureClass, StepResult, Verb};
 use crate::units::Timestamp;
@@ -142,9 +142,17 @@ impl Progress {
             Action::Flush { round } => drop(self.flushes.insert(*round, at)),
             Action::AttachVolumes => self.attached = true,
             Action::BringUp => self.brought_up = true,
+            Action::PrepareVolumes => {
+                (self.prepared, self.attached) = (true, true);
+                self.finished_cutover(result);
+            }
+            Action::KeepTarget => self.kept = started(result),
             Action::Cleanup => self.cleaned = true,
             Action::TakeDown => self.brought_up = false,
-            Action::DeleteVolumes => (self.restored, self.attached) = (Vec::new(), false),
+            Action::DeleteVolumes => {
+                (self.restored, self.kept) = (Vec::new(), Vec::new());
+                (self.attached, self.prepared) = (false, false);
+            }
             Action::Unfence { .. } => self.set_fence(|fence| fence.state = FenceState::Released),
             _ => self.finished_cutover(result),
         }
@@ -182,6 +190,13 @@ impl Progress {
             (Action::AwaitCopies { .. }, StepResult::Completed { snapshots }) => {
                 round.copied.clone_from(snapshots);
             }
+            (Action::Sync { whole, .. }, _) => {
+                round.rebuilt += u32::from(*whole && round.syncing.is_some());
+                round.syncing = Some(Syncing { at, whole: *whole });
+                self.failing
+                    .remove(&Action::AwaitSync { round: index }.step_id());
+            }
+            (_, StepResult::Synced { volumes }) => round.synced.clone_from(volumes),
             (
                 _,
                 StepResult::Frozen {
@@ -288,6 +303,13 @@ impl Progress {
         if let Some(fence) = &mut self.fence {
             change(fence);
         }
+    }
+}
+
+fn started(result: &StepResult) -> Vec<crate::step::MadeSnapshot> {
+    match result {
+        StepResult::Started { snapshots } => snapshots.clone(),
+        _ => Vec::new(),
     }
 }
 

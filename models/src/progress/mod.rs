@@ -14,8 +14,8 @@ use crate::evidence::VolumePeriods;
 use crate::plan::Forecast;
 use crate::report::{RunOutcome, Verification};
 use crate::step::{
-    Action, CompletedSnapshot, Event, FailureClass, MadeSnapshot, VolumeDelta, VolumeMount,
-    VolumePair,
+    Action, CompletedSnapshot, Event, FailureClass, MadeSnapshot, SyncedVolume, VolumeDelta,
+    VolumeMount, VolumePair,
 };
 use crate::units::Timestamp;
 
@@ -54,8 +54,12 @@ pub struct Progress {
     pub checkpoints: Vec<u32>,
     /// The last fence.
     pub fence: Option<Fence>,
-    /// Restored volumes.
+    /// Restored volumes, or those prepared on path `direct`.
     pub restored: Vec<VolumePair>,
+    /// Path `direct`: the volumes are there before the fence, attached and never mounted.
+    pub prepared: bool,
+    /// Path `direct`: snapshots of the synced volumes from before they were mounted, per source volume.
+    pub kept: Vec<MadeSnapshot>,
     /// The restored volumes are attached.
     pub attached: bool,
     /// The target's database was brought up as a standby.
@@ -140,12 +144,27 @@ pub struct RoundProgress {
     pub copies: Vec<MadeSnapshot>,
     /// The same when completed; empty before.
     pub copied: Vec<CompletedSnapshot>,
+    /// Path `direct`: how the target's host was asked for this round; absent before.
+    pub syncing: Option<Syncing>,
+    /// Path `direct`: how each prepared volume came to hold this round; empty before.
+    pub synced: Vec<SyncedVolume>,
     /// When the round's last step ended.
     pub advanced_at: Option<Timestamp>,
     /// Sets that were given up because a member ended in `error`.
     pub discarded_sets: u32,
     /// Times copies had to be started again because one ended in `error`.
     pub discarded_copies: u32,
+    /// Times the volumes had to be written whole because they were no base any more.
+    pub rebuilt: u32,
+}
+
+/// What the target's host was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Syncing {
+    /// When it took the order.
+    pub at: Timestamp,
+    /// Every block, or what changed since the round before.
+    pub whole: bool,
 }
 
 /// One passage of the gate.

@@ -164,7 +164,10 @@ impl RoundProgress {
     pub fn transfer_seconds(&self) -> Option<f64> {
         let from = self.completed.iter().map(|s| s.completed_at).max()?;
         let copied = self.copied.iter().map(|s| s.completed_at).max();
-        let to = if self.copies.is_empty() {
+        let synced = self.synced.iter().map(|s| s.finished_at).max();
+        let to = if self.syncing.is_some() {
+            synced
+        } else if self.copies.is_empty() {
             self.shared_at
         } else {
             copied

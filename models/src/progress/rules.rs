@@ -105,6 +105,12 @@ impl Progress {
                 let begun = self.round(*round).is_some_and(|r| !r.copies.is_empty());
                 require(begun, "the round has no copies")
             }
+            Action::PrepareVolumes => self.may_prepare(),
+            Action::Sync { round, whole } => self.may_sync(*round, *whole),
+            Action::AwaitSync { round } => {
+                let begun = self.round(*round).is_some_and(|r| r.syncing.is_some());
+                require(begun, "the round is not being synced")
+            }
             Action::Gate { attempt } => self.may_gate(*attempt),
             Action::Checkpoint { attempt } => self.gate_is_open(*attempt),
             Action::Flush { round } => self.may_snapshot(*round),
@@ -112,7 +118,12 @@ impl Progress {
             Action::FreezeSnapshot { round, .. } => self.may_freeze(*round),
             Action::CreateVolumes => self.may_restore(),
             Action::AttachVolumes => require(!self.restored.is_empty(), "no volume is restored"),
-            Action::BringUp => require(self.attached, "the volumes are not attached"),
+            Action::KeepTarget => self.may_keep(),
+            Action::BringUp => {
+                require(self.attached, "the volumes are not attached")?;
+                let kept = !self.prepared || !self.kept.is_empty();
+                require(kept, "no snapshot of the volumes was taken before mounting")
+            }
             Action::Prove => require(self.brought_up, "the target's database is not up"),
             Action::Commit { epoch } => self.may_commit(*epoch),
             Action::Activate { epoch } => {
@@ -226,6 +237,31 @@ impl Progress {
         require(arrived, "the copies of the final round are not completed")
     }
 
+    fn may_prepare(&self) -> Result<(), String> {
+        require(self.preflight.is_some(), "the preflight has not passed")?;
+        require(!self.may_be_fenced(), "the source is fenced")?;
+        require(!self.rounds.is_empty(), "there is no base")
+    }
+
+    fn may_sync(&self, round: u32, whole: bool) -> Result<(), String> {
+        self.complete(round)?;
+        require(self.prepared, "no volumes are prepared")?;
+        require(self.way_back.is_none(), "the way back was taken")?;
+        let mounted = self.tried(&Action::BringUp);
+        require(!mounted, "a volume that was mounted is no base")?;
+        let before = round.checked_sub(1).and_then(|index| self.round(index));
+        let based = before.is_some_and(|before| !before.synced.is_empty());
+        require(whole || based, "the volumes do not hold the round before")
+    }
+
+    fn may_keep(&self) -> Result<(), String> {
+        require(self.leased(), "the source is not fenced")?;
+        require(self.way_back.is_none(), "the way back was taken")?;
+        let last = self.final_round().and_then(|index| self.round(index));
+        let synced = last.is_some_and(|round| !round.synced.is_empty());
+        require(synced, "the volumes do not hold the final round")
+    }
+
     fn may_commit(&self, epoch: u64) -> Result<(), String> {
         require(
             self.leased() && self.epoch() == Some(epoch),
@@ -250,7 +286,7 @@ impl Progress {
         use StepResult as R;
         let fits = match action {
             A::Preflight => matches!(result, R::Done | R::Inspected { .. }),
-            A::Snapshot { .. } | A::Copy { .. } => {
+            A::Snapshot { .. } | A::Copy { .. } | A::KeepTarget => {
                 matches!(result, R::Started { snapshots } if !snapshots.is_empty())
             }
             A::AwaitSnapshots { .. } | A::AwaitCopies { .. } => {
@@ -262,12 +298,18 @@ impl Progress {
             A::FreezeSnapshot { .. } => {
                 matches!(result, R::Frozen { snapshots, .. } if !snapshots.is_empty())
             }
-            A::CreateVolumes => matches!(result, R::Volumes { volumes } if !volumes.is_empty()),
+            A::CreateVolumes | A::PrepareVolumes => {
+                matches!(result, R::Volumes { volumes } if !volumes.is_empty())
+            }
+            A::AwaitSync { .. } => {
+                matches!(result, R::Synced { volumes } if !volumes.is_empty())
+            }
             A::Prove => matches!(result, R::Proved { .. }),
             A::Commit { .. } => matches!(result, R::Committed { .. }),
             A::Activate { .. } => matches!(result, R::Activated { .. }),
             A::Compare => matches!(result, R::Compared { .. }),
             A::Share { .. }
+            | A::Sync { .. }
             | A::Checkpoint { .. }
             | A::Flush { .. }
             | A::AttachVolumes
@@ -278,7 +320,41 @@ impl Progress {
             | A::Unfence { .. } => matches!(result, R::Done),
         };
         require(fits, "the result is not one of this step")?;
+        self.is_synced(action, result)?;
         self.proves(result)
+    }
+
+    /// Rule one of the path `direct`: changed, written and read-back set are one set, of every volume,
+    /// from the content that the round before left to the round's own.
+    fn is_synced(&self, action: &Action, result: &StepResult) -> Result<(), String> {
+        let (Some(index), StepResult::Synced { volumes }) = (action.round(), result) else {
+            return Ok(());
+        };
+        let round = self.round(index).ok_or("the round was never begun")?;
+        let whole = round.syncing.is_none_or(|syncing| syncing.whole);
+        let before = index.checked_sub(1).and_then(|index| self.round(index));
+        require(
+            volumes.len() == round.completed.len(),
+            "not every volume of the round is synced",
+        )?;
+        for (synced, member) in volumes.iter().zip(&round.completed) {
+            let volume = &member.volume;
+            let base = before.and_then(|round| round.synced.iter().find(|s| s.volume == *volume));
+            let from = base.filter(|_| !whole).map(|base| &base.to);
+            let same = synced.volume == *volume && synced.to == member.snapshot;
+            require(
+                same && synced.from.as_ref() == from,
+                &format!("{volume} was not brought from the round before to this one"),
+            )?;
+            require(
+                synced.is_proved(),
+                &format!(
+                    "{volume}: {} blocks changed, {} were written and {} read back",
+                    synced.changed_blocks, synced.written_blocks, synced.read_back_blocks
+                ),
+            )?;
+        }
+        Ok(())
     }
 
     /// A proof must be of the database that was fenced.

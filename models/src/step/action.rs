@@ -14,6 +14,13 @@ impl Action {
             Self::Share { round } => format!("r{round:02}.share"),
             Self::Copy { round } => format!("r{round:02}.copy"),
             Self::AwaitCopies { round } => format!("r{round:02}.await-copies"),
+            Self::PrepareVolumes => "prepare-volumes".into(),
+            Self::Sync {
+                round,
+                whole: false,
+            } => format!("r{round:02}.sync"),
+            Self::Sync { round, whole: true } => format!("r{round:02}.sync-whole"),
+            Self::AwaitSync { round } => format!("r{round:02}.await-sync"),
             Self::Gate { attempt } => format!("gate.{attempt}"),
             Self::Checkpoint { attempt } => format!("checkpoint.{attempt}"),
             Self::Flush { round } => format!("r{round:02}.flush"),
@@ -21,6 +28,7 @@ impl Action {
             Self::FreezeSnapshot { round, attempt } => {
                 format!("r{round:02}.freeze-snapshot.{attempt}")
             }
+            Self::KeepTarget => "keep-target".into(),
             Self::CreateVolumes => "create-volumes".into(),
             Self::AttachVolumes => "attach-volumes".into(),
             Self::BringUp => "bring-up".into(),
@@ -45,6 +53,8 @@ impl Action {
             | Self::Share { round }
             | Self::Copy { round }
             | Self::AwaitCopies { round }
+            | Self::Sync { round, .. }
+            | Self::AwaitSync { round }
             | Self::FreezeSnapshot { round, .. } => Some(*round),
             _ => None,
         }

@@ -1,0 +1,29 @@
+//! Tests only: what the path `direct` answers.
+
+use crate::progress::Progress;
+use crate::step::{StepResult, SyncedVolume};
+use crate::units::Timestamp;
+
+/// Ten blocks, from the round before to this one.
+pub(super) fn synced(progress: &Progress, index: u32, now: Timestamp) -> StepResult {
+    let round = progress.round(index).expect("a round");
+    let whole = round.syncing.is_none_or(|syncing| syncing.whole);
+    let before = index.checked_sub(1).and_then(|index| progress.round(index));
+    let before = before.and_then(|round| round.synced.first());
+    let snapshot = round.completed.first().expect("a completed set");
+    StepResult::Synced {
+        volumes: vec![SyncedVolume {
+            volume: snapshot.volume.clone(),
+            from: before.filter(|_| !whole).map(|before| before.to.clone()),
+            to: snapshot.snapshot.clone(),
+            changed_blocks: 10,
+            written_blocks: 10,
+            read_back_blocks: 10,
+            resumed_blocks: 0,
+            method: "sha256".into(),
+            digest: "d".into(),
+            started_at: now,
+            finished_at: now,
+        }],
+    }
+}
