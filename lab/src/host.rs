@@ -1,6 +1,7 @@
 //! A simulated database host on virtual time: it speaks the host protocol and drives the writers of its volumes.
 //! It must not know snapshots, lineage or any wire of AWS; the volumes are lent to it for each call.
 
+mod base;
 mod fence;
 mod request;
 mod source;
@@ -8,6 +9,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -17,6 +19,7 @@ use crate::clock::{seconds, seconds_between};
 use crate::content::{Content, WriteMark};
 use crate::scenario::{Database, Dist};
 use crate::workload::{Grid, Workload, chance};
+use base::Base;
 use fence::{Fence, Guard};
 use request::{Mount, Refusal, Request, refuse, reply, time};
 
@@ -43,6 +46,10 @@ pub trait Disks {
     fn attached(&self, instance: &str, at: DateTime<Utc>) -> Vec<Attached>;
     /// What a volume holds.
     fn content(&self, volume: &str) -> Option<&Content>;
+    /// What a completed snapshot holds that an account can read in a region.
+    fn snapshot(&self, reader: (&str, &str), id: &str, at: DateTime<Utc>) -> Option<&Content>;
+    /// The share of a volume's blocks that were loaded at `at`: 1 unless it was made from a snapshot of late.
+    fn loaded(&self, volume: &str, at: DateTime<Utc>) -> f64;
     /// What a volume holds, with the writer that writes to it; data volumes of the scenario have one, even an idle one.
     fn disk(&mut self, volume: &str) -> Option<(&mut Content, Option<&mut Workload>)>;
 }
@@ -103,6 +110,7 @@ pub struct SimulatedHost {
     commits: u64,
     written_lsn: u64,
     mounts: Vec<Mount>,
+    bases: BTreeMap<String, Base>,
     activated: Option<(u64, Value)>,
     calls: u64,
 }
@@ -136,6 +144,7 @@ impl SimulatedHost {
             commits: 0,
             written_lsn: FIRST_LSN,
             mounts: Vec::new(),
+            bases: BTreeMap::new(),
             activated: None,
             calls: 0,
         }
@@ -151,6 +160,7 @@ impl SimulatedHost {
             }
         }
         self.write_through(now, disks);
+        self.finish_bases(now, disks);
     }
 
     /// Answers one request of the host protocol that arrives at `now`. The caller hands the answer over after the
@@ -236,6 +246,9 @@ impl SimulatedHost {
             "thaw" => self.thaw(now, request),
             "commit" => self.commit(now, request),
             "unfence" => self.unfence(now, request),
+            "sync" => self.sync(now, disks, request),
+            "sync_status" => self.sync_status(now, request),
+            "release" => self.release(request),
             "bring_up" => self.bring_up(now, disks, request),
             "prove" => self.prove(request),
             "activate" => self.activate(now, request),
@@ -250,7 +263,7 @@ impl SimulatedHost {
     fn hello(&self, now: DateTime<Utc>) -> Value {
         let boot_id = format!("{:016x}", chance::mix(&[self.key, 9]));
         let version = concat!("lab-", env!("CARGO_PKG_VERSION"));
-        json!({ "version": version, "protocol": request::PROTOCOL, "host": self.instance, "boot_id": boot_id, "now": time(now) })
+        json!({ "version": version, "protocol": request::PROTOCOL, "host": self.instance, "boot_id": boot_id, "now": time(now), "abilities": ["sync"] })
     }
 
     fn status(&self, now: DateTime<Utc>) -> Value {

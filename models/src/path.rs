@@ -22,7 +22,16 @@ pub struct PathOption {
     pub reason: String,
 }
 
-/// All paths, in the order in which they are preferred.
+/// The order in which paths are preferred. `direct` comes first because it is available only where the
+/// policy asks for it by name.
+pub const PREFERRED: [TransferPath; 4] = [
+    TransferPath::Direct,
+    TransferPath::Share,
+    TransferPath::Copy,
+    TransferPath::Clone,
+];
+
+/// All paths, in the order in which they are shown.
 pub const PATHS: [TransferPath; 4] = [
     TransferPath::Share,
     TransferPath::Copy,
@@ -98,7 +107,8 @@ fn applies(
         TransferPath::Copy => (true, "incremental copy into the target region"),
         TransferPath::Direct => (
             true,
-            "changed blocks straight into a volume hydrated before the freeze",
+            "changed blocks straight into a volume that is filled before the freeze: no CopySnapshot, no \
+             lazy loading",
         ),
         TransferPath::Clone if from.zone == to.zone && region => {
             (true, "same zone: CopyVolumes needs no chain of snapshots")
@@ -108,8 +118,20 @@ fn applies(
 }
 
 fn available(path: TransferPath, policy: &Policy) -> Result<(), &'static str> {
-    if !matches!(path, TransferPath::Share | TransferPath::Copy) {
-        return Err("shown only, this version can't run it");
+    match path {
+        TransferPath::Share | TransferPath::Copy => {}
+        TransferPath::Clone => return Err("shown only, it is done by hand"),
+        TransferPath::Direct if policy.direct.is_none() => {
+            return Err("the policy names no role that may read the source's snapshots \
+                        (direct.reader_role_arn)");
+        }
+        TransferPath::Direct if policy.database.is_none() || policy.target.instance.is_none() => {
+            return Err("it needs a helper on the target host: database and target.instance in the policy");
+        }
+        TransferPath::Direct if !policy.paths.contains(&path) => {
+            return Err("it is taken where the policy asks for it by name (paths)");
+        }
+        TransferPath::Direct => {}
     }
     if !policy.paths.is_empty() && !policy.paths.contains(&path) {
         return Err("the policy does not allow it");

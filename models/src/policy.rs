@@ -60,6 +60,9 @@ pub struct Policy {
     /// The database and the helpers on its hosts; absent: volumes only, no fence.
     #[serde(default)]
     pub database: Option<DatabasePolicy>,
+    /// What path `direct` may do; absent: it is only shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct: Option<DirectPolicy>,
 }
 
 /// Where the database goes.
@@ -125,6 +128,15 @@ pub struct DatabasePolicy {
     pub source_host: String,
     /// Channel to the helper on the target host.
     pub target_host: String,
+}
+
+/// What path `direct` may do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DirectPolicy {
+    /// Role of the source account that may read snapshots and nothing else. The executor assumes it for an hour
+    /// at a time and hands the credentials to the helper on the target host, which keeps them in memory.
+    pub reader_role_arn: String,
 }
 
 fn default_name() -> String {

@@ -15,6 +15,7 @@ use snapmigrate_models::ids::{AccountId, Region};
 use snapmigrate_models::step::FailureClass;
 
 use super::lab_http::LabHttp;
+use super::session::SharedSession;
 use super::{Cloud, CloudError, Wire};
 use crate::clock::Clock;
 
@@ -39,6 +40,8 @@ pub struct Connection {
 pub enum Transport {
     /// HTTPS to AWS, or to an endpoint override.
     Network,
+    /// The same, with credentials that are handed in and renewed from outside.
+    Handed(SharedSession),
     /// The lab in this process, as an account of it.
     Lab {
         /// The way to the simulated AWS.
@@ -59,6 +62,7 @@ pub async fn connect(
 ) -> Result<Cloud, CloudError> {
     let base = match transport {
         Transport::Network => network_config(connection, clock).await,
+        Transport::Handed(session) => handed_config(connection, session, clock),
         Transport::Lab { wire, account } => lab_config(connection, wire, account, clock),
     };
     let region = region_of(&base)?;
@@ -91,6 +95,26 @@ async fn network_config(connection: &Connection, clock: Clock) -> SdkConfig {
         loader = loader.endpoint_url(url);
     }
     loader.load().await
+}
+
+/// Nothing of the environment: neither its credentials nor its configuration.
+fn handed_config(connection: &Connection, session: &SharedSession, clock: Clock) -> SdkConfig {
+    let mut config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .http_client(https())
+        .time_source(clock)
+        .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
+            TokioSleep::new(),
+        ))
+        .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
+        .timeout_config(timeouts())
+        .identity_cache(aws_sdk_sts::config::IdentityCache::no_cache())
+        .credentials_provider(SharedCredentialsProvider::new(session.clone()))
+        .region(connection.region.clone().map(aws_config::Region::new));
+    if let Some(url) = &connection.endpoint_url {
+        config = config.endpoint_url(url);
+    }
+    config.build()
 }
 
 fn lab_config(
@@ -159,6 +183,7 @@ fn clients(config: &SdkConfig, region: Region, clock: Clock, in_lab: bool) -> Cl
     Cloud {
         region,
         clock,
+        endpoint_url: config.endpoint_url().map(str::to_owned),
         ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
         ebs: aws_sdk_ebs::Client::from_conf(ebs.build()),
         cloudwatch: aws_sdk_cloudwatch::Client::new(config),

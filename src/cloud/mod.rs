@@ -11,6 +11,7 @@ mod error;
 mod identity;
 mod lab_http;
 mod metrics;
+mod session;
 mod snapshots;
 mod volumes;
 mod wire;
@@ -20,7 +21,8 @@ pub use blocks::{BlockRuns, SnapshotBlock};
 pub use connect::{Connection, Transport, connect};
 pub use direct::{BlockBody, Direct, ListedBlock, ListedPage, ListedPair, PageStart};
 pub use error::CloudError;
-pub use identity::Identity;
+pub use identity::{Identity, Session};
+pub use session::SharedSession;
 pub use snapshots::CopyRequest;
 pub use volumes::{InstanceVolumes, VolumeRequest};
 pub use wire::{Answering, Wire};
@@ -40,6 +42,7 @@ pub type Tags = BTreeMap<String, String>;
 pub struct Cloud {
     region: Region,
     clock: Clock,
+    endpoint_url: Option<String>,
     ec2: aws_sdk_ec2::Client,
     ebs: aws_sdk_ebs::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
@@ -51,5 +54,11 @@ impl Cloud {
     #[must_use]
     pub const fn region(&self) -> &Region {
         &self.region
+    }
+
+    /// Endpoint of every service instead of AWS's own, when there is one.
+    #[must_use]
+    pub fn endpoint_url(&self) -> Option<&str> {
+        self.endpoint_url.as_deref()
     }
 }

@@ -24,8 +24,10 @@ pub struct InstanceVolumes {
 /// A volume to restore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeRequest {
-    /// Content.
-    pub snapshot: SnapshotId,
+    /// Content; absent: an empty volume.
+    pub snapshot: Option<SnapshotId>,
+    /// Encrypted, with `kms_key` or the account's default one; a volume of a snapshot follows the snapshot.
+    pub encrypted: bool,
     /// Zone.
     pub zone: Zone,
     /// Size, at least the snapshot's.
@@ -149,18 +151,19 @@ impl Cloud {
     /// [`CloudError`].
     pub async fn create_volume(&self, wanted: &VolumeRequest) -> Result<VolumeId, CloudError> {
         const CALL: &str = "CreateVolume";
-        let subject = wanted.snapshot.as_str();
+        let subject = wanted.snapshot.as_ref().map_or("an empty volume", SnapshotId::as_str);
+        let encrypted = (wanted.encrypted || wanted.kms_key.is_some()).then_some(true);
         let rate = wanted
             .initialization_mib_per_second
             .and_then(|rate| i32::try_from(rate).ok());
         let answer = self
             .ec2
             .create_volume()
-            .snapshot_id(subject)
+            .set_snapshot_id(wanted.snapshot.as_ref().map(ToString::to_string))
             .availability_zone(wanted.zone.as_str())
             .set_size(i32::try_from(wanted.size_gib).ok())
             .volume_type(VolumeType::from(wanted.volume_type.as_str()))
-            .set_encrypted(wanted.kms_key.as_ref().map(|_| true))
+            .set_encrypted(encrypted)
             .set_kms_key_id(wanted.kms_key.clone())
             .set_volume_initialization_rate(rate)
             .client_token(&wanted.client_token)

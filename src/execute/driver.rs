@@ -271,6 +271,7 @@ const fn is_wait(action: &Action) -> bool {
         action,
         Action::AwaitSnapshots { .. }
             | Action::AwaitCopies { .. }
+            | Action::AwaitSync { .. }
             | Action::MeasureDelta { .. }
             | Action::Compare
     )

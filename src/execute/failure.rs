@@ -55,12 +55,14 @@ impl From<HostError> for Failure {
 
 /// A database may be busy, a device may not have appeared, a replay may not be there yet: those
 /// pass. What the host knows for certain does not.
-const fn refusal(code: ErrorCode) -> FailureClass {
+pub(super) const fn refusal(code: ErrorCode) -> FailureClass {
     match code {
         ErrorCode::Database
         | ErrorCode::Device
         | ErrorCode::NotProved
+        | ErrorCode::Service
         | ErrorCode::FreezeBroken => FailureClass::Transient,
+        ErrorCode::NotABase => FailureClass::Integrity,
         ErrorCode::BadRequest
         | ErrorCode::UnknownProtocol
         | ErrorCode::StaleEpoch

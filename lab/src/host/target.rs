@@ -36,8 +36,14 @@ impl SimulatedHost {
             let message = format!("the volumes hold the database {found}, not {system_identifier}");
             return Err(refuse("database", message));
         }
+        self.mount_bases(&mounts)?;
         let recovery_seconds = self.draw(self.database.recovery_seconds, "recovery");
-        let took = recovery_seconds * if mark.clean { CLEAN_START_SHARE } else { 1.0 };
+        let lazily = mounts.iter().map(|m| 1.0 - disks.loaded(&m.volume, now));
+        let lazily = lazily.fold(0.0, f64::max);
+        let share = self.database.loaded_start_share;
+        let took = recovery_seconds
+            * (share + (1.0 - share) * lazily)
+            * if mark.clean { CLEAN_START_SHARE } else { 1.0 };
         self.started_at = after(now, took);
         self.state = State::Standby;
         self.mounts = mounts;

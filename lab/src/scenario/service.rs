@@ -133,6 +133,28 @@ pub struct Database {
     pub promote_seconds: Dist,
     /// Blocks that a clean stop flushes.
     pub shutdown_flush_blocks: Dist,
+    /// Start of a database on volumes whose blocks are all in place, as a share of one on volumes that load lazily.
+    pub loaded_start_share: f64,
+    /// Bringing a volume to a snapshot on the target's host.
+    pub sync: Sync,
+}
+
+/// Bringing an attached volume to a snapshot over the EBS direct APIs.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sync {
+    /// Before the first block.
+    pub overhead_seconds: Dist,
+    /// Per page of the listing.
+    pub page_seconds: Dist,
+    /// Blocks written and read back.
+    pub mib_per_second: Dist,
+    /// The service's quota per snapshot.
+    pub most_blocks_per_second: f64,
+    /// Chance that a sync is slow for reasons of its own.
+    pub slow_probability: f64,
+    /// How much longer it then takes.
+    pub slow_factor: f64,
 }
 
 impl Database {

@@ -15,7 +15,8 @@ use crate::host::{Attached, Disks, HostSetup, Role, SimulatedHost};
 use crate::scenario::{Scenario, VolumeSpec};
 use crate::workload::{Workload, WorkloadSetup};
 
-use super::{ROOT_DEVICE, Volume, World};
+use super::{ROOT_DEVICE, Snapshot, Volume, World};
+use crate::clock::seconds_between;
 
 /// With what the writers of a world begin.
 pub(super) struct Begin<'a> {
@@ -28,7 +29,10 @@ pub(super) struct Begin<'a> {
 }
 
 /// The world's volumes, lent to a host.
-struct Drives<'a>(&'a mut BTreeMap<String, Volume>);
+struct Drives<'a>(
+    &'a mut BTreeMap<String, Volume>,
+    &'a BTreeMap<String, Snapshot>,
+);
 
 impl Disks for Drives<'_> {
     fn attached(&self, instance: &str, at: DateTime<Utc>) -> Vec<Attached> {
@@ -42,6 +46,26 @@ impl Disks for Drives<'_> {
 
     fn content(&self, volume: &str) -> Option<&Content> {
         self.0.get(volume).map(|volume| &volume.content)
+    }
+
+    fn snapshot(
+        &self,
+        (account, region): (&str, &str),
+        id: &str,
+        at: DateTime<Utc>,
+    ) -> Option<&Content> {
+        let found = self.1.get(id).filter(|snapshot| {
+            snapshot.shared_with(account) && snapshot.region == region && snapshot.usable(at)
+        });
+        found.and_then(|snapshot| snapshot.content.as_ref())
+    }
+
+    fn loaded(&self, volume: &str, at: DateTime<Utc>) -> f64 {
+        let Some(volume) = self.0.get(volume).filter(|volume| at < volume.initialized_at) else {
+            return 1.0;
+        };
+        let all = seconds_between(volume.available_at, volume.initialized_at);
+        (seconds_between(volume.available_at, at) / all.max(1e-3)).clamp(0.0, 1.0)
     }
 
     fn disk(&mut self, volume: &str) -> Option<(&mut Content, Option<&mut Workload>)> {
@@ -96,7 +120,7 @@ impl World {
     /// Lets the hosts' writers write and their watchdogs act until `now`.
     pub(super) fn advance_hosts(&mut self, now: DateTime<Utc>) {
         for host in self.hosts.values_mut() {
-            host.advance(now, &mut Drives(&mut self.volumes));
+            host.advance(now, &mut Drives(&mut self.volumes, &self.snapshots));
         }
         self.watch_writers(now);
     }
@@ -113,7 +137,11 @@ impl World {
                 Duration::ZERO,
             );
         };
-        let (reply, took) = host.handle(now, &mut Drives(&mut self.volumes), request);
+        let (reply, took) = host.handle(
+            now,
+            &mut Drives(&mut self.volumes, &self.snapshots),
+            request,
+        );
         self.watch_writers(now);
         (reply, took.div_f64(self.settings.time_scale))
     }

@@ -262,7 +262,7 @@ fn common_path(facts: &[VolumeFacts], options: &[PathOption]) -> Result<Transfer
             .any(|o| o.volume == *volume && o.path == path && o.available)
     };
     let all = |path: &TransferPath| facts.iter().all(|facts| can(&facts.volume, *path));
-    if let Some(path) = crate::path::PATHS.into_iter().find(all) {
+    if let Some(path) = crate::path::PREFERRED.into_iter().find(all) {
         return Ok(path);
     }
     let stuck = facts

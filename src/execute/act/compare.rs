@@ -15,6 +15,10 @@ impl Context<'_> {
         let round = self.final_state()?;
         let deltas = round.deltas.clone().unwrap_or_default();
         let changed_blocks = blocks(&deltas);
+        if !self.progress.kept.is_empty() {
+            let kept = &self.progress.kept;
+            self.await_all(&self.sides.target, kept).await?;
+        }
         let written_blocks = self.written_to_target(round, changed_blocks).await?;
         let mut verification = match &self.sides.comparison {
             Comparison::Bytes => self.compare_bytes(round, &deltas).await?,
@@ -22,6 +26,9 @@ impl Context<'_> {
         };
         verification.changed_blocks = changed_blocks;
         verification.written_blocks = written_blocks;
+        if !round.synced.is_empty() {
+            verification.read_back_blocks = round.synced.iter().map(|s| s.read_back_blocks).sum();
+        }
         Ok(StepResult::Compared { verification })
     }
 
@@ -36,6 +43,9 @@ impl Context<'_> {
     /// Blocks the final copy changed in the target; without a copy the volume is made from the
     /// snapshot itself and nothing else is written.
     async fn written_to_target(&self, last: &RoundProgress, changed: u64) -> Result<u64, Failure> {
+        if !last.synced.is_empty() {
+            return Ok(last.synced.iter().map(|s| s.written_blocks).sum());
+        }
         let before = self
             .progress
             .final_round()

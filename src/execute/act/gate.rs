@@ -39,6 +39,7 @@ impl Context<'_> {
         let rate = fresh_rate(&evidence.recent_writes, now);
         let mut refusals = self.lineage().await?;
         refusals.extend(self.hosts().await?);
+        refusals.extend(self.bases().await?);
         let measured = rate.seconds > 0.0;
         evidence.fresh_write_bytes_per_second = measured.then_some(rate.bytes_per_second);
         evidence.fresh_write_ops_per_second = measured.then_some(rate.ops_per_second);

@@ -7,6 +7,7 @@ mod compare;
 mod copies;
 mod cutover;
 mod delta;
+mod direct;
 mod freeze;
 mod gate;
 mod preflight;
@@ -50,6 +51,10 @@ pub(super) async fn act(context: &Context<'_>, action: &Action) -> Result<StepRe
         Action::Share { round } => context.share(*round).await,
         Action::Copy { round } => context.copy(*round, action).await,
         Action::AwaitCopies { round } => context.await_copies(*round).await,
+        Action::PrepareVolumes => context.prepare_volumes(action).await,
+        Action::Sync { round, whole } => context.sync_volumes(*round, *whole).await,
+        Action::AwaitSync { round } => context.await_sync(*round).await,
+        Action::KeepTarget => context.keep_target(action).await,
         Action::Gate { .. } => context.gate().await,
         Action::Checkpoint { .. } | Action::Flush { .. } => context.checkpoint().await,
         Action::Fence { epoch } => context.fence(*epoch).await,

@@ -1,6 +1,7 @@
 //! Before anything is changed: accounts, volumes, instances, hosts.
 
 use snapmigrate_models::ids::{AccountId, Region};
+use snapmigrate_models::policy::TransferPath;
 use snapmigrate_models::step::{StepResult, VolumeMount};
 
 use super::Context;
@@ -28,6 +29,10 @@ impl Context<'_> {
         )
         .await?;
         self.volumes_are_as_planned().await?;
+        let direct = self.plan.rounds.iter().any(|r| r.path == TransferPath::Direct);
+        if direct {
+            self.target_can_sync().await?;
+        }
         if !self.goal.cutover || self.plan.policy.database.is_none() {
             return Ok(StepResult::Done);
         }

@@ -26,12 +26,15 @@ impl Context<'_> {
             });
         }
         volumes.sort_by(|a, b| a.source.cmp(&b.source));
-        let ids: Vec<VolumeId> = volumes.iter().map(|pair| pair.target.clone()).collect();
-        self.await_volumes(&ids, "volumes are not available yet", |v| {
-            v.state == "available" || v.state == "in-use"
-        })
-        .await?;
+        self.await_available(&volumes).await?;
         Ok(StepResult::Volumes { volumes })
+    }
+
+    pub(super) async fn await_available(&self, volumes: &[VolumePair]) -> Result<(), Failure> {
+        let ids: Vec<VolumeId> = volumes.iter().map(|pair| pair.target.clone()).collect();
+        let ready = |v: &VolumeFacts| v.state == "available" || v.state == "in-use";
+        self.await_volumes(&ids, "volumes are not available yet", ready)
+            .await
     }
 
     fn volume_request(
@@ -41,7 +44,8 @@ impl Context<'_> {
     ) -> Result<VolumeRequest, Failure> {
         let policy = &self.plan.policy.target;
         Ok(VolumeRequest {
-            snapshot: self.final_snapshot(&planned.volume)?,
+            snapshot: Some(self.final_snapshot(&planned.volume)?),
+            encrypted: false,
             zone: self.plan.target.zone.clone(),
             size_gib: planned.size_gib,
             volume_type: planned.target_volume_type.clone(),
@@ -52,8 +56,12 @@ impl Context<'_> {
         })
     }
 
-    /// What a volume is restored from: the copy where there is one, else the shared original.
+    /// What a volume is restored from: the copy where there is one, else the shared original; on path
+    /// `direct` what was kept of it before it was mounted.
     pub(super) fn final_snapshot(&self, volume: &VolumeId) -> Result<SnapshotId, Failure> {
+        if let Some(kept) = self.progress.kept.iter().find(|k| k.volume == *volume) {
+            return Ok(kept.snapshot.clone());
+        }
         let round = self
             .progress
             .final_round()
@@ -73,18 +81,18 @@ impl Context<'_> {
     }
 
     pub(super) async fn attach_volumes(&self) -> Result<StepResult, Failure> {
+        self.attach_all(&self.progress.restored).await?;
+        Ok(StepResult::Done)
+    }
+
+    pub(super) async fn attach_all(&self, volumes: &[VolumePair]) -> Result<(), Failure> {
         let Some(instance) = &self.plan.target.instance else {
             return Err(Failure::permanent("the plan names no target instance"));
         };
-        let ids: Vec<VolumeId> = self
-            .progress
-            .restored
-            .iter()
-            .map(|p| p.target.clone())
-            .collect();
+        let ids: Vec<VolumeId> = volumes.iter().map(|p| p.target.clone()).collect();
         let facts = self.sides.target.describe_volumes(&ids).await?;
         let facts: BTreeMap<_, _> = facts.into_iter().map(|v| (v.volume.clone(), v)).collect();
-        for pair in &self.progress.restored {
+        for pair in volumes {
             let planned = self
                 .plan
                 .volumes
@@ -97,8 +105,7 @@ impl Context<'_> {
         let attached =
             |v: &VolumeFacts| v.attached_to.as_ref() == Some(instance) && v.state == "in-use";
         self.await_volumes(&ids, "volumes are not attached yet", attached)
-            .await?;
-        Ok(StepResult::Done)
+            .await
     }
 
     /// Looks before attaching: an attachment that exists is adopted.

@@ -50,13 +50,14 @@ impl Context<'_> {
     /// Detaches and deletes the restored volumes, those of a lost answer included.
     pub(super) async fn delete_volumes(&self) -> Result<StepResult, Failure> {
         let volumes = self.restored_volumes().await?;
+        let ids: Vec<VolumeId> = volumes.keys().cloned().collect();
+        self.let_go(&ids).await?;
         for facts in volumes.values().filter(|facts| facts.attached_to.is_some()) {
             match self.sides.target.detach_volume(&facts.volume).await {
                 Err(error) if !is_not_found(&error) => return Err(error.into()),
                 _ => {}
             }
         }
-        let ids: Vec<VolumeId> = volumes.keys().cloned().collect();
         if !ids.is_empty() {
             let detached = |v: &VolumeFacts| v.state == "available";
             self.await_volumes(&ids, "volumes are not detached yet", detached)
@@ -74,7 +75,13 @@ impl Context<'_> {
     async fn restored_volumes(
         &self,
     ) -> Result<std::collections::BTreeMap<VolumeId, VolumeFacts>, Failure> {
-        let tags = step_tags(self.plan, &Action::CreateVolumes.step_id());
+        let prepared = self.progress.tried(&Action::PrepareVolumes);
+        let making = if prepared {
+            Action::PrepareVolumes
+        } else {
+            Action::CreateVolumes
+        };
+        let tags = step_tags(self.plan, &making.step_id());
         let tags: Vec<(String, String)> = tags.into_iter().collect();
         let known: BTreeSet<&VolumeId> = self.progress.restored.iter().map(|p| &p.target).collect();
         let complete = |found: &[VolumeFacts]| {
@@ -83,7 +90,7 @@ impl Context<'_> {
                 .all(|id| found.iter().any(|facts| facts.volume == **id));
             all && found.len() >= self.plan.volumes.len()
         };
-        let lost = self.answer_was_lost(&Action::CreateVolumes.step_id()) && self.attempt == 1;
+        let lost = self.answer_was_lost(&making.step_id()) && self.attempt == 1;
         let poll = self.poll().hurried();
         loop {
             let mut found = self

@@ -139,6 +139,7 @@ impl Host {
                 .into_owned(),
             boot_id: self.boot_id.clone(),
             now: clock::wall(),
+            abilities: vec![SYNC_ABILITY.to_owned()],
         }
     }
 

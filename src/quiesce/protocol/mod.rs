@@ -2,10 +2,12 @@
 //!
 //! Times are RFC 3339 UTC with milliseconds, durations are seconds. Pure data: knows neither sockets nor databases.
 
+mod direct;
 mod operations;
 mod replies;
 pub mod timestamp;
 
+pub use direct::*;
 pub use operations::*;
 pub use replies::*;
 
@@ -57,6 +59,10 @@ pub enum ErrorCode {
     Device,
     /// The target is not what it must be.
     NotProved,
+    /// A device does not hold what its delta begins with: it was written to, mounted or replaced.
+    NotABase,
+    /// A service that the host reads from is out of reach, refuses for now, or its credentials have expired.
+    Service,
     /// A code of a newer host.
     #[serde(other)]
     Other,
@@ -76,6 +82,8 @@ impl std::fmt::Display for ErrorCode {
             Self::Refused => "refused",
             Self::Device => "device",
             Self::NotProved => "not_proved",
+            Self::NotABase => "not_a_base",
+            Self::Service => "service",
             Self::Other => "other",
         };
         formatter.write_str(name)

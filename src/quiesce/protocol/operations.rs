@@ -1,6 +1,6 @@
 //! What the executor can ask of a host: one struct per operation, arguments in its fields.
 
-use super::{Operation, replies};
+use super::{Operation, Reader, direct, replies};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub struct MountRequest {
 }
 
 macro_rules! operations {
-    ($($(#[$about:meta])* $kind:ident $name:literal $timeout_seconds:literal -> $reply:ident {
+    ($($(#[$about:meta])* $kind:ident $name:literal $timeout_seconds:literal -> $reply:path {
         $($(#[$field_about:meta])* $field:ident: $of:ty,)*
     })*) => {
         $(
@@ -30,7 +30,7 @@ macro_rules! operations {
             impl Operation for $kind {
                 const NAME: &'static str = $name;
                 const TIMEOUT: Duration = Duration::from_secs($timeout_seconds);
-                type Reply = replies::$reply;
+                type Reply = $reply;
             }
 
             impl From<$kind> for Op {
@@ -59,53 +59,53 @@ macro_rules! operations {
 
 operations! {
     /// Who is there; the version handshake.
-    Hello "hello" 15 -> HelloReply {}
+    Hello "hello" 15 -> replies::HelloReply {}
     /// Fence, freeze and database state in one look; changes nothing.
-    Status "status" 15 -> StatusReply {}
+    Status "status" 15 -> replies::StatusReply {}
     /// What the database is, where it lies, and what speaks against a migration.
-    Inspect "inspect" 120 -> InspectReply {}
+    Inspect "inspect" 120 -> replies::InspectReply {}
     /// Flushes the database, so that the fence and the recovery are short.
-    Checkpoint "checkpoint" 7200 -> CheckpointReply {}
+    Checkpoint "checkpoint" 7200 -> replies::CheckpointReply {}
     /// A real commit of ours, acknowledged by the database.
-    ProbeCommit "probe_commit" 60 -> ProbeCommitReply {}
+    ProbeCommit "probe_commit" 60 -> replies::ProbeCommitReply {}
     /// Ends all writing under a lease. Idempotent for one epoch.
-    Fence "fence" 900 -> FenceReply {
+    Fence "fence" 900 -> replies::FenceReply {
         /// The executor's number; a lower one than known is refused.
         epoch: u64,
         /// Seconds after which the host unfences by itself.
         lease_seconds: f64,
     }
     /// Makes the lease end `lease_seconds` from now.
-    Renew "renew" 15 -> RenewReply {
+    Renew "renew" 15 -> replies::RenewReply {
         /// Epoch of the fence.
         epoch: u64,
         /// Seconds from now.
         lease_seconds: f64,
     }
     /// Freezes every file system of the database.
-    Freeze "freeze" 120 -> FreezeReply {
+    Freeze "freeze" 120 -> replies::FreezeReply {
         /// Epoch of the fence.
         epoch: u64,
         /// Seconds after which the host thaws by itself.
         limit_seconds: f64,
     }
     /// Thaws and says whether the freeze was unbroken until now.
-    Thaw "thaw" 60 -> ThawReply {
+    Thaw "thaw" 60 -> replies::ThawReply {
         /// The freeze to end.
         freeze_id: FreezeId,
     }
     /// Makes the fence permanent: the commit of the migration.
-    Commit "commit" 60 -> CommitReply {
+    Commit "commit" 60 -> replies::CommitReply {
         /// Epoch of the fence.
         epoch: u64,
     }
     /// Lets the database serve again.
-    Unfence "unfence" 900 -> UnfenceReply {
+    Unfence "unfence" 900 -> replies::UnfenceReply {
         /// Epoch of the fence.
         epoch: u64,
     }
     /// Mounts the volumes on the target and starts the database there as an isolated standby.
-    BringUp "bring_up" 3600 -> BringUpReply {
+    BringUp "bring_up" 3600 -> replies::BringUpReply {
         /// Where each volume belongs.
         mounts: Vec<MountRequest>,
         /// What the source said it is.
@@ -116,17 +116,41 @@ operations! {
         timeline: u64,
     }
     /// Shows that the target holds everything up to the fence.
-    Prove "prove" 600 -> ProveReply {
+    Prove "prove" 600 -> replies::ProveReply {
         /// What the source said it is.
         system_identifier: String,
         /// The fence LSN.
         lsn: String,
     }
     /// Promotes the target and opens it to its clients. Only after the source's commit.
-    Activate "activate" 900 -> ActivateReply {
+    Activate "activate" 900 -> replies::ActivateReply {
         /// Epoch of the migration.
         epoch: u64,
     }
+    /// Brings an attached volume from one snapshot's content to another's, or goes on doing so, and holds it. Answers at
+    /// once; asked again for the same it only renews the credentials.
+    SyncVolume "sync" 120 -> direct::BaseReply {
+        /// Volume id, `vol-...`.
+        volume: String,
+        /// Snapshot it holds; null: every block is written, whatever it holds.
+        from: Option<String>,
+        /// Snapshot it is to hold.
+        to: String,
+        /// What the snapshots are read with.
+        reader: Reader,
+    }
+    /// How far a volume is, as soon as it is no longer being written, at the latest after `wait_seconds`.
+    SyncStatus "sync_status" 120 -> direct::BaseReply {
+        /// Volume id, `vol-...`.
+        volume: String,
+        /// At most 60.
+        wait_seconds: f64,
+    }
+    /// Ends what is under way on a volume and lets it go, so that it can be detached.
+    Release "release" 120 -> direct::ReleaseReply {
+        /// Volume id, `vol-...`.
+        volume: String,
+    }
     /// Stops the target's standby and unmounts its volumes.
-    TakeDown "take_down" 300 -> TakeDownReply {}
+    TakeDown "take_down" 300 -> replies::TakeDownReply {}
 }

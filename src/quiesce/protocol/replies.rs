@@ -18,6 +18,9 @@ pub struct HelloReply {
     /// The host's wall clock.
     #[serde(with = "timestamp")]
     pub now: DateTime<Utc>,
+    /// What it can do beyond the operations that every helper of this protocol knows; empty from an older one.
+    #[serde(default)]
+    pub abilities: Vec<String>,
 }
 
 /// How far the fence is.

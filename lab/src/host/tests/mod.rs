@@ -31,6 +31,14 @@ impl Disks for Shelf {
         self.0.get(volume).map(|(content, _, _)| content)
     }
 
+    fn snapshot(&self, _: (&str, &str), id: &str, _: DateTime<Utc>) -> Option<&Content> {
+        self.content(id)
+    }
+
+    fn loaded(&self, _: &str, _: DateTime<Utc>) -> f64 {
+        0.0
+    }
+
     fn disk(&mut self, volume: &str) -> Option<(&mut Content, Option<&mut Workload>)> {
         self.0
             .get_mut(volume)
