@@ -50,7 +50,7 @@ impl Circumstances {
 pub struct Chain {
     volumes: Arc<[ChainVolume]>,
     /// By the number of the step.
-    services: Arc<[Option<ServiceModel>; STEPS]>,
+    services: Arc<[Option<ServiceModel>; STEPS + 1]>,
     database: bool,
     stated_flush_bytes: f64,
     circumstances: Circumstances,

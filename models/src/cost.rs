@@ -132,10 +132,12 @@ impl Spending {
         let months = PRICES.kept_days / 30.0;
         let stored = gib * PRICES.snapshot_gib_month * months;
         let pages = self.listed_blocks / LIMITS.blocks_per_list_page as f64;
-        let moved = if self.direct {
-            self.delta_bytes / BLOCK_BYTES as f64 / 1000.0
+        // The host lists and reads the base and every delta; the rounds are counted besides.
+        let (moved, listings) = if self.direct {
+            let bytes = self.base_bytes + self.delta_bytes;
+            (bytes / BLOCK_BYTES as f64 / 1000.0, self.rounds + 1.0)
         } else {
-            0.0
+            (0.0, 0.0)
         };
         [
             stored,
@@ -147,7 +149,7 @@ impl Spending {
             },
             self.volumes_usd_month * months,
             // The rounds' deltas, then both sides of the full comparison.
-            (self.rounds + 2.0) * pages / 1000.0 * PRICES.list_thousand_requests
+            (self.rounds + 2.0 + listings) * pages / 1000.0 * PRICES.list_thousand_requests
                 + moved * PRICES.get_thousand_blocks,
         ]
     }
@@ -193,8 +195,9 @@ fn words() -> [(&'static str, String); 5] {
         (
             "EBS direct APIs",
             format!(
-                "{} USD per 1000 listing requests (AWS EBS user guide), each round and the comparison",
-                PRICES.list_thousand_requests
+                "{} USD per 1000 listing requests, each round and the comparison; on path direct {} per 1000 \
+                 blocks read (AWS EBS user guide)",
+                PRICES.list_thousand_requests, PRICES.get_thousand_blocks
             ),
         ),
     ]

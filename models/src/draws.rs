@@ -22,8 +22,17 @@ pub const SEARCH_DRAWS: usize = 128;
 /// Rounds a simulation follows; a longer chain has converged long before.
 pub const MAX_ROUNDS: usize = 24;
 
-/// Number of service steps.
+/// Number of service steps with luck of their own.
 pub const STEPS: usize = 10;
+
+/// Where a draw keeps the luck of a step. No chain both copies and writes directly, so that these two share it.
+#[must_use]
+pub const fn luck_of(step: ServiceStep) -> usize {
+    match step {
+        ServiceStep::Direct => ServiceStep::Copy as usize,
+        own => own as usize,
+    }
+}
 
 /// One possible world.
 #[derive(Clone, Debug)]
@@ -77,8 +86,8 @@ impl Draw {
     pub fn call(&self, round: usize, step: ServiceStep) -> Call {
         match step {
             ServiceStep::Snapshot => self.of_round(round, 0),
-            ServiceStep::Copy => self.of_round(round, 1),
-            once => self.once[once as usize],
+            ServiceStep::Copy | ServiceStep::Direct => self.of_round(round, 1),
+            once => self.once[luck_of(once)],
         }
     }
 

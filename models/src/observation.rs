@@ -95,6 +95,8 @@ pub enum ServiceStep {
     Activate,
     /// Background loading of a volume made from a snapshot, until all of its data is in place.
     Initialize,
+    /// A prepared volume brought to a snapshot over the direct APIs, until all is written and read back.
+    Direct,
 }
 
 /// One measured duration of a service step.

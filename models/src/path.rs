@@ -122,11 +122,15 @@ fn available(path: TransferPath, policy: &Policy) -> Result<(), &'static str> {
         TransferPath::Share | TransferPath::Copy => {}
         TransferPath::Clone => return Err("shown only, it is done by hand"),
         TransferPath::Direct if policy.direct.is_none() => {
-            return Err("the policy names no role that may read the source's snapshots \
-                        (direct.reader_role_arn)");
+            return Err(
+                "the policy names no role that may read the source's snapshots \
+                        (direct.reader_role_arn)",
+            );
         }
         TransferPath::Direct if policy.database.is_none() || policy.target.instance.is_none() => {
-            return Err("it needs a helper on the target host: database and target.instance in the policy");
+            return Err(
+                "it needs a helper on the target host: database and target.instance in the policy",
+            );
         }
         TransferPath::Direct if !policy.paths.contains(&path) => {
             return Err("it is taken where the policy asks for it by name (paths)");

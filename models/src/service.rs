@@ -13,13 +13,13 @@ use std::sync::LazyLock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::draws::{Call, Draw};
+use crate::draws::{Call, Draw, luck_of};
 use crate::observation::{ObservedDuration, ServiceStep};
 
 pub use setting::{Setting, learned};
 
 /// All steps, in the order of their numbers.
-pub const ALL_STEPS: [ServiceStep; crate::draws::STEPS] = [
+pub const ALL_STEPS: [ServiceStep; crate::draws::STEPS + 1] = [
     ServiceStep::Snapshot,
     ServiceStep::Copy,
     ServiceStep::CreateVolume,
@@ -30,6 +30,7 @@ pub const ALL_STEPS: [ServiceStep; crate::draws::STEPS] = [
     ServiceStep::Freeze,
     ServiceStep::Activate,
     ServiceStep::Initialize,
+    ServiceStep::Direct,
 ];
 
 /// What is believed of one step.
@@ -118,7 +119,10 @@ impl Point {
     pub fn of(observed: &ObservedDuration) -> Option<Self> {
         let moves = matches!(
             observed.step,
-            ServiceStep::Snapshot | ServiceStep::Copy | ServiceStep::Initialize
+            ServiceStep::Snapshot
+                | ServiceStep::Copy
+                | ServiceStep::Initialize
+                | ServiceStep::Direct
         );
         let bytes = if moves {
             observed.moved_bytes? as f64
@@ -148,7 +152,7 @@ impl ServiceModel {
     /// Overhead in seconds and seconds per byte, in one draw.
     #[must_use]
     pub fn pace(&self, draw: &Draw) -> (f64, f64) {
-        let z = draw.service[self.step as usize];
+        let z = draw.service[luck_of(self.step)];
         let overhead = self.mean_seconds(0.0, z);
         (overhead, self.mean_seconds(1e9, z) / 1e9 - overhead / 1e9)
     }
@@ -156,7 +160,7 @@ impl ServiceModel {
     /// Duration of a call that moves `bytes` in one draw; never shorter for more bytes.
     #[must_use]
     pub fn seconds(&self, bytes: f64, call: Call, draw: &Draw) -> f64 {
-        self.mean_seconds(bytes, draw.service[self.step as usize]) * self.luck(call)
+        self.mean_seconds(bytes, draw.service[luck_of(self.step)]) * self.luck(call)
     }
 
     /// A call's factor over its own mean.

@@ -151,7 +151,10 @@ impl Cloud {
     /// [`CloudError`].
     pub async fn create_volume(&self, wanted: &VolumeRequest) -> Result<VolumeId, CloudError> {
         const CALL: &str = "CreateVolume";
-        let subject = wanted.snapshot.as_ref().map_or("an empty volume", SnapshotId::as_str);
+        let subject = wanted
+            .snapshot
+            .as_ref()
+            .map_or("an empty volume", SnapshotId::as_str);
         let encrypted = (wanted.encrypted || wanted.kms_key.is_some()).then_some(true);
         let rate = wanted
             .initialization_mib_per_second

@@ -64,8 +64,15 @@ impl SimulatedHost {
         if order.expires_at <= now {
             return Err(refuse("service", "the credentials have expired"));
         }
-        if !disks.attached(&self.instance, now).iter().any(|a| a.volume == order.volume) {
-            let message = format!("volume {} is not attached to {}", order.volume, self.instance);
+        if !disks
+            .attached(&self.instance, now)
+            .iter()
+            .any(|a| a.volume == order.volume)
+        {
+            let message = format!(
+                "volume {} is not attached to {}",
+                order.volume, self.instance
+            );
             return Err(refuse("device", message));
         }
         let same = |base: &Base| base.to == order.to && base.from.as_deref() == order.from;
@@ -79,8 +86,15 @@ impl SimulatedHost {
                 base.resumed = base.done();
                 base.stage = Stage::Running { since: now };
             }
-            Some(Base { stage: Stage::Running { .. }, to, .. }) => {
-                return Err(refuse("refused", format!("{} is being brought to {to}", order.volume)));
+            Some(Base {
+                stage: Stage::Running { .. },
+                to,
+                ..
+            }) => {
+                return Err(refuse(
+                    "refused",
+                    format!("{} is being brought to {to}", order.volume),
+                ));
             }
             _ => self.begin(now, disks, &order)?,
         }
@@ -103,14 +117,20 @@ impl SimulatedHost {
         let reader = (order.account, order.region);
         let read = |id: &str| match disks.snapshot(reader, id, now) {
             Some(Content::Traced(map)) => Ok(map),
-            _ => Err(refuse("refused", format!("{id} cannot be read with these credentials"))),
+            _ => Err(refuse(
+                "refused",
+                format!("{id} cannot be read with these credentials"),
+            )),
         };
         let to = read(order.to)?;
         let Some(Content::Traced(held)) = disks.content(order.volume) else {
             return Err(refuse("device", format!("{} holds bytes", order.volume)));
         };
         if held.blocks() < to.blocks() {
-            let message = format!("{} is smaller than the volume of {}", order.volume, order.to);
+            let message = format!(
+                "{} is smaller than the volume of {}",
+                order.volume, order.to
+            );
             return Err(refuse("refused", message));
         }
         let (changed, goal) = match order.from {
@@ -121,9 +141,9 @@ impl SimulatedHost {
             }
             None => (to.written_blocks(), to.clone()),
         };
-        let digest = changed
-            .iter()
-            .fold(0, |digest, block| chance::mix(&[digest, block, u64::from(to.get(block))]));
+        let digest = changed.iter().fold(0, |digest, block| {
+            chance::mix(&[digest, block, u64::from(to.get(block))])
+        });
         let all_seconds = self.sync_seconds(order.volume, to.blocks(), &changed);
         let base = Base {
             from: order.from.map(str::to_owned),
@@ -151,7 +171,10 @@ impl SimulatedHost {
             Some(base) => format!("holds {}", base.to),
             None => "was never brought to any snapshot here".to_owned(),
         };
-        Err(refuse("not_a_base", format!("{volume} {holds}, not {from}: it must be written whole")))
+        Err(refuse(
+            "not_a_base",
+            format!("{volume} {holds}, not {from}: it must be written whole"),
+        ))
     }
 
     fn sync_seconds(&self, volume: &str, blocks: u64, changed: &BlockSet) -> f64 {
@@ -190,7 +213,10 @@ impl SimulatedHost {
     pub(super) fn release(&mut self, request: Request<'_>) -> Outcome {
         let volume = request.text("volume")?;
         let released = self.bases.remove(volume).is_some();
-        Ok((json!({ "released": released }), self.draw(ANSWER_SECONDS, "release")))
+        Ok((
+            json!({ "released": released }),
+            self.draw(ANSWER_SECONDS, "release"),
+        ))
     }
 
     /// Ends what has ended by `now`, and puts what was written onto the volumes.
@@ -198,7 +224,8 @@ impl SimulatedHost {
         let volumes: Vec<String> = self.bases.keys().cloned().collect();
         for volume in volumes {
             let ends = self.bases.get(&volume).and_then(running);
-            let ends = ends.map(|(base, since)| after(since, base.left_seconds).min(base.expires_at));
+            let ends =
+                ends.map(|(base, since)| after(since, base.left_seconds).min(base.expires_at));
             if let Some(ends) = ends.filter(|ends| *ends <= now) {
                 self.settle_base(&volume, ends);
             }
@@ -253,10 +280,16 @@ impl SimulatedHost {
         let trouble = |code: &str, message: &str| json!({ "code": code, "message": message });
         let (state, done, trouble) = match base.stage {
             Stage::Running { .. } => ("running", Value::Null, Value::Null),
-            Stage::Failed => {
-                ("failed", Value::Null, trouble("service", "the credentials have expired"))
-            }
-            Stage::Mounted => ("broken", Value::Null, trouble("not_a_base", "it was mounted")),
+            Stage::Failed => (
+                "failed",
+                Value::Null,
+                trouble("service", "the credentials have expired"),
+            ),
+            Stage::Mounted => (
+                "broken",
+                Value::Null,
+                trouble("not_a_base", "it was mounted"),
+            ),
             Stage::Held { at } => ("held", base.told(at), Value::Null),
         };
         let progress = running(base).map(|(base, since)| {

@@ -61,7 +61,11 @@ impl Disks for Drives<'_> {
     }
 
     fn loaded(&self, volume: &str, at: DateTime<Utc>) -> f64 {
-        let Some(volume) = self.0.get(volume).filter(|volume| at < volume.initialized_at) else {
+        let Some(volume) = self
+            .0
+            .get(volume)
+            .filter(|volume| at < volume.initialized_at)
+        else {
             return 1.0;
         };
         let all = seconds_between(volume.available_at, volume.initialized_at);

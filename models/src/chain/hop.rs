@@ -51,12 +51,28 @@ impl Chain {
         match self.circumstances.path {
             TransferPath::Share | TransferPath::Clone => 0.0,
             TransferPath::Copy => self.copies(bytes, factor, index, draw),
-            TransferPath::Direct => {
-                let largest = bytes.iter().copied().fold(0.0, f64::max);
-                LIMITS.direct_list_seconds
-                    + largest / factor / LIMITS.direct_snapshot_bytes_per_second
-            }
+            TransferPath::Direct => self.syncs(bytes, factor, index, draw),
         }
+    }
+
+    /// Volumes are written side by side, none faster than the quota lets one snapshot be read, all
+    /// together no faster than the smaller of the account quotas, which is the same (AWS EBS quotas).
+    fn syncs(&self, bytes: &[f64], factor: f64, index: usize, draw: &Draw) -> f64 {
+        let quota = |bytes: f64| bytes / LIMITS.direct_snapshot_bytes_per_second;
+        let (overhead, per_byte, model) = match self.service(ServiceStep::Direct) {
+            Some(model) => {
+                let (overhead, per_byte) = model.pace(draw);
+                (overhead, per_byte, Some(model))
+            }
+            // A plan of a version that could not run this path.
+            None => (LIMITS.direct_list_seconds, 0.0, None),
+        };
+        let one = |(volume, bytes): (usize, &f64)| {
+            let luck = model.map_or(1.0, |model| model.luck(draw.copy(index, volume)));
+            ((overhead + bytes / factor * per_byte) * luck).max(overhead + quota(*bytes))
+        };
+        let slowest = bytes.iter().enumerate().map(one).fold(0.0, f64::max);
+        slowest.max(overhead + quota(bytes.iter().sum()))
     }
 
     /// Copies run side by side; those beyond the limit per destination region wait for the largest

@@ -7,7 +7,7 @@ use crate::ids::VolumeId;
 use crate::observation::{ObservedDuration, ServiceStep, WritePeriod};
 use crate::plan::Plan;
 use crate::progress::{Progress, RoundProgress};
-use crate::step::CompletedSnapshot;
+use crate::step::{CompletedSnapshot, SyncedVolume};
 use crate::units::{Blocks, Timestamp};
 
 /// A round so soon after a CHECKPOINT holds what the database had in memory: the spacing between two
@@ -113,7 +113,25 @@ fn durations(plan: &Plan, round: &RoundProgress) -> Vec<ObservedDuration> {
     let snapshot = |s| duration(plan, ServiceStep::Snapshot, s, round);
     let copy = |s| duration(plan, ServiceStep::Copy, s, round);
     let snapshots = round.completed.iter().map(snapshot);
-    snapshots.chain(round.copied.iter().map(copy)).collect()
+    let syncs = round.synced.iter().map(|synced| sync(plan, synced));
+    let copies = round.copied.iter().map(copy);
+    snapshots.chain(copies).chain(syncs).collect()
+}
+
+fn sync(plan: &Plan, synced: &SyncedVolume) -> ObservedDuration {
+    let planned = plan.volumes.iter().find(|v| v.volume == synced.volume);
+    // An interrupted one took time that tells nothing of the rate.
+    let whole = (synced.resumed_blocks == 0).then_some(synced.written_blocks);
+    ObservedDuration {
+        step: ServiceStep::Direct,
+        moved_bytes: whole.map(|blocks| Blocks(blocks).bytes()),
+        seconds: (synced.finished_at - synced.started_at).as_seconds_f64(),
+        ended_at: synced.finished_at,
+        region: plan.target.region.clone(),
+        volume_type: planned.map(|planned| planned.volume_type.clone()),
+        zone: Some(plan.target.zone.clone()),
+        from_region: Some(plan.source.region.clone()),
+    }
 }
 
 fn duration(

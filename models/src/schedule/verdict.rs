@@ -122,6 +122,9 @@ fn rationale(search: &Search<'_>, found: &Found, play: &Play, policy: &Policy) -
 
 /// How long the restored volumes are slow.
 fn lazy_words(search: &Search<'_>, policy: &Policy) -> String {
+    if search.demand.path == TransferPath::Direct {
+        return "the target's volumes are written in full before the fence: nothing loads lazily after it".to_owned();
+    }
     let volumes = search.model.volumes.iter();
     let blocks = volumes.map(|volume| volume.base_blocks).fold(0.0, f64::max);
     let bytes = blocks * BLOCK_BYTES as f64;
@@ -229,13 +232,15 @@ pub(crate) fn what_if(search: &Search<'_>, found: &Found) -> Vec<WhatIf> {
             },
         ));
     }
-    rows.push(row(
-        "direct path into hydrated volumes (this version can't run it)",
-        Circumstances {
-            path: TransferPath::Direct,
-            ..plain
-        },
-    ));
+    if search.demand.path != TransferPath::Direct {
+        rows.push(row(
+            "direct path into volumes filled before the fence",
+            Circumstances {
+                path: TransferPath::Direct,
+                ..plain
+            },
+        ));
+    }
     rows.extend(other_window(search, found));
     rows
 }

@@ -35,7 +35,11 @@ impl Context<'_> {
     pub(super) async fn target_can_sync(&self) -> Result<(), Failure> {
         let host = self.target_host()?;
         let hello = host.call(Hello {}).await?;
-        if hello.abilities.iter().any(|ability| ability == SYNC_ABILITY) {
+        if hello
+            .abilities
+            .iter()
+            .any(|ability| ability == SYNC_ABILITY)
+        {
             return Ok(());
         }
         Err(Failure::permanent(format!(
@@ -80,7 +84,11 @@ impl Context<'_> {
     }
 
     /// Orders every volume from the host and returns; asked again the host goes on where it is.
-    pub(super) async fn sync_volumes(&self, round: u32, whole: bool) -> Result<StepResult, Failure> {
+    pub(super) async fn sync_volumes(
+        &self,
+        round: u32,
+        whole: bool,
+    ) -> Result<StepResult, Failure> {
         let reader = self.reader().await?;
         for order in self.orders(round, whole)? {
             self.order(&order, &reader).await?;
@@ -89,7 +97,10 @@ impl Context<'_> {
     }
 
     pub(super) async fn await_sync(&self, index: u32) -> Result<StepResult, Failure> {
-        let whole = self.round(index)?.syncing.is_none_or(|syncing| syncing.whole);
+        let whole = self
+            .round(index)?
+            .syncing
+            .is_none_or(|syncing| syncing.whole);
         let orders = self.orders(index, whole)?;
         let mut reader = self.reader().await?;
         for order in &orders {
@@ -155,14 +166,18 @@ impl Context<'_> {
         let reply = self.target_host()?.call(ask).await?;
         match reply.state {
             BaseState::Running | BaseState::Held => Ok(()),
-            BaseState::Unknown | BaseState::Failed | BaseState::Broken => Err(order.trouble(&reply)),
+            BaseState::Unknown | BaseState::Failed | BaseState::Broken => {
+                Err(order.trouble(&reply))
+            }
         }
     }
 
     /// One order per prepared volume, in order of source volumes.
     fn orders(&self, index: u32, whole: bool) -> Result<Vec<Order>, Failure> {
         let round = self.round(index)?;
-        let before = index.checked_sub(1).and_then(|index| self.progress.round(index));
+        let before = index
+            .checked_sub(1)
+            .and_then(|index| self.progress.round(index));
         let order = |pair: &VolumePair| {
             let to = member(round, &pair.source)?;
             let held = before.and_then(|before| held(before, &pair.source));
@@ -232,10 +247,17 @@ impl Context<'_> {
         })
     }
 
-    async fn keep(&self, step: &str, pair: &VolumePair) -> Result<(SnapshotId, Timestamp), Failure> {
+    async fn keep(
+        &self,
+        step: &str,
+        pair: &VolumePair,
+    ) -> Result<(SnapshotId, Timestamp), Failure> {
         let tags = volume_tags(self.plan, step, &pair.source);
         let text = description(self.plan, step);
-        let made = self.sides.target.create_snapshot(&pair.target, &text, &tags);
+        let made = self
+            .sides
+            .target
+            .create_snapshot(&pair.target, &text, &tags);
         let made = made.await?;
         Ok((made.snapshot, made.started_at))
     }
@@ -259,7 +281,10 @@ impl Context<'_> {
                     || format!("{:?}", reply.state).to_lowercase(),
                     |trouble| trouble.message,
                 );
-                found.push(format!("{} is not ready for the last delta: {why}", pair.target));
+                found.push(format!(
+                    "{} is not ready for the last delta: {why}",
+                    pair.target
+                ));
             }
         }
         Ok(found)

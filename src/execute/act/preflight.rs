@@ -29,7 +29,11 @@ impl Context<'_> {
         )
         .await?;
         self.volumes_are_as_planned().await?;
-        let direct = self.plan.rounds.iter().any(|r| r.path == TransferPath::Direct);
+        let direct = self
+            .plan
+            .rounds
+            .iter()
+            .any(|r| r.path == TransferPath::Direct);
         if direct {
             self.target_can_sync().await?;
         }

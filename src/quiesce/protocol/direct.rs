@@ -142,6 +142,9 @@ mod tests {
             assert!(!shown.contains(secret), "{shown}");
         }
         let wire = serde_json::to_string(&credentials).unwrap();
-        assert_eq!(serde_json::from_str::<Credentials>(&wire).unwrap(), credentials);
+        assert_eq!(
+            serde_json::from_str::<Credentials>(&wire).unwrap(),
+            credentials
+        );
     }
 }
