@@ -6,7 +6,7 @@ use snapmigrate::quiesce::host::config::{DEFAULT_SOCKET, EXAMPLE, EngineKind, Ho
 use snapmigrate::quiesce::host::postgres::Postgres;
 use snapmigrate::quiesce::host::record::Store;
 use snapmigrate::quiesce::host::service::Host;
-use snapmigrate::quiesce::host::{clock, server, watchdog};
+use snapmigrate::quiesce::host::{clock, server, watchdog, worker};
 use snapmigrate::quiesce::protocol::{Hello, Refusal, Status};
 use std::error::Error;
 use std::io::Write;
@@ -42,6 +42,9 @@ enum Command {
         #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
         socket: PathBuf,
     },
+    /// Brings one device to a snapshot, as the helper tells it on standard input. For the helper itself.
+    #[command(hide = true)]
+    SyncWorker,
     /// Shows the fence, the freeze and the database as JSON.
     Status {
         /// Where the helper listens.
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Relay { socket } => {
             server::relay(&socket).map_err(|error| format!("{}: {error}", socket.display()).into())
         }
+        Command::SyncWorker => worker::run().map_err(Into::into),
         Command::Status { socket } => status(socket),
     };
     match outcome {

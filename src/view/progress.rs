@@ -80,6 +80,13 @@ fn outcome(result: &StepResult) -> String {
         }
         StepResult::Fenced { lsn, .. } => format!(", at {lsn}"),
         StepResult::Proved { replay_lsn, .. } => format!(", replayed to {replay_lsn}"),
+        StepResult::Synced { volumes } => {
+            let blocks: u64 = volumes.iter().map(|synced| synced.written_blocks).sum();
+            format!(
+                ", {} written and read back",
+                whole_bytes(blocks * BLOCK_BYTES)
+            )
+        }
         StepResult::Compared { verification } => format!(
             ", {} blocks, {} mismatches",
             verification.blocks_compared, verification.mismatches

@@ -60,6 +60,17 @@ pub fn action(action: &Action) -> String {
         Action::Share { round } => format!("round {round}: share with the target account"),
         Action::Copy { round } => format!("round {round}: start the copies"),
         Action::AwaitCopies { round } => format!("round {round}: wait for the copies"),
+        Action::PrepareVolumes => "create and attach empty target volumes".to_owned(),
+        Action::Sync { round, whole: true } => {
+            format!("round {round}: start to write the target volumes whole")
+        }
+        Action::Sync { round, .. } => {
+            format!("round {round}: start to write what changed to the target volumes")
+        }
+        Action::AwaitSync { round } => {
+            format!("round {round}: wait until the target volumes are written and read back")
+        }
+        Action::KeepTarget => "snapshot the target volumes before they are mounted".to_owned(),
         Action::Gate { attempt } => format!("gate, attempt {attempt}"),
         Action::Checkpoint { .. } => "checkpoint the database".to_owned(),
         Action::Flush { round } => format!("round {round}: checkpoint the database first"),

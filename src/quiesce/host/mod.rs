@@ -1,9 +1,11 @@
 //! The helper on a database host: fences, freezes, thaws, keeps the lease, and brings the target up.
 //!
 //! What may happen is decided by two small pure machines ([`fence`] and [`freeze`]); [`service`] turns their effects
-//! into calls on an [`engine::Engine`] and on file systems. The helper knows nothing of AWS, plans or journals, and
+//! into calls on an [`engine::Engine`] and on file systems. The helper knows nothing of plans or journals, reads
+//! snapshots only in a [`worker`] process of its own, and
 //! lets go by itself when nobody talks to it: the file systems at the freeze limit, the database at the lease's end.
 
+mod bases;
 pub mod clock;
 pub mod command;
 pub mod config;
@@ -21,3 +23,4 @@ pub mod service;
 pub mod target;
 pub mod volumes;
 pub mod watchdog;
+pub mod worker;

@@ -97,6 +97,12 @@ impl Store {
         })
     }
 
+    /// Where the record lies.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
+    }
+
     /// A copy of the record.
     #[must_use]
     pub fn get(&self) -> Record {

@@ -3,6 +3,7 @@
 //! Three locks, always taken in this order: the engine's (one change of the database at a time), the record's, the
 //! freezer's. The watchdog's thaw takes only the last.
 
+use super::bases::Bases;
 use super::clock::{self, BootSeconds};
 use super::engine::Engine;
 use super::fence::{Effect, Event, Phase};
@@ -27,6 +28,7 @@ pub struct Host {
     pub(super) engine: Box<dyn Engine>,
     pub(super) store: Store,
     pub(super) volumes: Volumes,
+    pub(super) bases: Bases,
     pub(super) mount_options: String,
     freezer: Freezer,
     changing: Mutex<()>,
@@ -58,10 +60,12 @@ impl Host {
             record.fence = record.fence.clone().resumed(boot_id);
             Ok(())
         })?;
+        let bases = Bases::below(store.directory());
         Ok(Self {
             engine,
             store,
             volumes: Volumes::default(),
+            bases,
             mount_options: mount_options.to_owned(),
             freezer: Freezer::default(),
             changing: Mutex::new(()),
@@ -88,6 +92,9 @@ impl Host {
             Op::Thaw(thaw) => self.thaw(&thaw).and_then(to_value),
             Op::Commit(commit) => self.commit(&commit).and_then(to_value),
             Op::Unfence(unfence) => self.unfence(&unfence).and_then(to_value),
+            Op::SyncVolume(asked) => self.sync_volume(&asked).and_then(to_value),
+            Op::SyncStatus(asked) => self.sync_status(&asked).and_then(to_value),
+            Op::Release(asked) => self.bases.release(&asked.volume).and_then(to_value),
             Op::BringUp(bring_up) => self.bring_up(&bring_up).and_then(to_value),
             Op::Prove(prove) => self.prove(&prove).and_then(to_value),
             Op::Activate(activate) => self.activate(&activate).and_then(to_value),

@@ -188,6 +188,7 @@ impl Host {
             return Ok(());
         }
         let device = self.wait_for(&asked.volume)?;
+        self.bases.mounting(&asked.volume, &self.volumes)?;
         std::fs::create_dir_all(mountpoint)
             .map_err(|error| device_error(&asked.mountpoint, &error))?;
         let options =
@@ -230,10 +231,30 @@ impl Host {
         Ok(true)
     }
 
+    pub(super) fn sync_volume(&self, asked: &SyncVolume) -> Result<BaseReply, Refusal> {
+        self.require_free_for_target()?;
+        let disk = self.wait_until(&asked.volume, || self.volumes.disk(&asked.volume))?;
+        self.bases.sync(asked, &disk)
+    }
+
+    pub(super) fn sync_status(&self, asked: &SyncStatus) -> Result<BaseReply, Refusal> {
+        let disk = self.volumes.disk(&asked.volume)?;
+        let wait = Duration::try_from_secs_f64(asked.wait_seconds).unwrap_or_default();
+        self.bases.status(&asked.volume, disk.as_deref(), wait)
+    }
+
     fn wait_for(&self, volume: &str) -> Result<PathBuf, Refusal> {
+        self.wait_until(volume, || self.volumes.locate(volume))
+    }
+
+    fn wait_until(
+        &self,
+        volume: &str,
+        look: impl Fn() -> Result<Option<PathBuf>, Refusal>,
+    ) -> Result<PathBuf, Refusal> {
         let deadline = Instant::now() + DEVICE_WAIT;
         loop {
-            match self.volumes.locate(volume)? {
+            match look()? {
                 Some(device) if device.exists() => return Ok(device),
                 _ if Instant::now() < deadline => thread::sleep(DEVICE_POLL),
                 _ => {

@@ -35,17 +35,21 @@ impl Volumes {
         match disks.as_slice() {
             [] => Ok(None),
             [disk] => only_file_system(disk, volume).map(Some),
-            several => {
-                let names: Vec<_> = several
-                    .iter()
-                    .map(|disk| node(disk).display().to_string())
-                    .collect();
-                let message = format!(
-                    "volume {volume} is attached more than once: {}",
-                    names.join(", ")
-                );
-                Err(Refusal::new(ErrorCode::Device, message))
-            }
+            several => Err(twice(volume, several)),
+        }
+    }
+
+    /// The whole disk that `volume` is, whatever partitions it has. `None` while it is not attached.
+    ///
+    /// # Errors
+    /// `device` when two disks claim the volume.
+    pub fn disk(&self, volume: &str) -> Result<Option<PathBuf>, Refusal> {
+        let mut disks = entries(&self.sys.join("block"));
+        disks.retain(|disk| is_volume(disk, volume));
+        match disks.as_slice() {
+            [] => Ok(None),
+            [disk] => Ok(Some(node(disk))),
+            several => Err(twice(volume, several)),
         }
     }
 
@@ -75,6 +79,16 @@ impl Volumes {
             volume,
         }
     }
+}
+
+fn twice(volume: &str, disks: &[PathBuf]) -> Refusal {
+    let names = disks.iter().map(|disk| node(disk).display().to_string());
+    let names: Vec<String> = names.collect();
+    let message = format!(
+        "volume {volume} is attached more than once: {}",
+        names.join(", ")
+    );
+    Refusal::new(ErrorCode::Device, message)
 }
 
 /// The mounts of this process.

@@ -34,6 +34,7 @@ pub use onto::{OntoRequest, onto};
 pub use progress::{Bound, Progress};
 pub use start::{Request, sync};
 pub use take_back::undo;
+pub use target::device_seal;
 
 /// What a comparison of a device with a snapshot is made of, too.
 pub(super) mod parts {

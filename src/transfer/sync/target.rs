@@ -314,10 +314,7 @@ impl Target {
                 found.len()
             ));
         }
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-        let counters = fs::read_to_string(sysfs(&self.path)?.join("stat")).ok()?;
-        let sectors = counters.split_whitespace().nth(6)?;
-        Some(format!("{sectors} sectors since boot {}", boot.trim()))
+        device_seal(&self.path)
     }
 }
 
@@ -336,6 +333,15 @@ fn write_slices(file: &File, from: u64, slices: &mut [IoSlice<'_>]) -> io::Resul
         }
     }
     Ok(())
+}
+
+/// The seal of a block device, without opening it.
+#[must_use]
+pub fn device_seal(path: &Path) -> Option<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let counters = fs::read_to_string(sysfs(path)?.join("stat")).ok()?;
+    let sectors = counters.split_whitespace().nth(6)?;
+    Some(format!("{sectors} sectors since boot {}", boot.trim()))
 }
 
 fn is_zeros(content: &Content) -> bool {
