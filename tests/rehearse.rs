@@ -33,11 +33,15 @@ fn temporary(name: &str) -> PathBuf {
 
 /// Report and exported journal of one rehearsal.
 fn rehearsed(seed: &str, name: &str) -> (Vec<u8>, Vec<u8>) {
+    rehearsed_of("tiny.toml", seed, name)
+}
+
+fn rehearsed_of(file_name: &str, seed: &str, name: &str) -> (Vec<u8>, Vec<u8>) {
     let journal = temporary(name);
     let file = journal.to_str().expect("test paths are UTF-8");
     let run = snapmigrate(&[
         "rehearse",
-        &scenario("tiny.toml"),
+        &scenario(file_name),
         "--seed",
         seed,
         "--json",
@@ -117,6 +121,35 @@ fn the_fourteen_hours_become_minutes_with_every_block_compared() {
         verification["read_back_blocks"]
     );
     assert_eq!(report["proof"]["fence_lsn"], report["proof"]["target_lsn"]);
+}
+
+#[test]
+fn on_the_direct_path_nothing_is_copied_and_every_changed_block_is_read_back() {
+    let (once, journal) = rehearsed_of("direct.toml", "11", "direct-once");
+    let again = rehearsed_of("direct.toml", "11", "direct-again");
+    assert!(
+        again == (once.clone(), journal.clone()),
+        "report or journal differ between two runs of one seed"
+    );
+    let report: Value = serde_json::from_slice(&once).expect("a report");
+    assert_eq!(report["outcome"], "cut_over");
+    let verification = &report["verification"];
+    assert_eq!(verification["method"], "block_versions");
+    assert_eq!(verification["mismatches"], 0);
+    assert_eq!(verification["blocks_compared"], (20 + 8) * GIB_BLOCKS);
+    for count in ["written_blocks", "read_back_blocks"] {
+        assert_eq!(verification["changed_blocks"], verification[count]);
+    }
+    let journal = String::from_utf8(journal).expect("the journal is text");
+    for step in ["create_volumes", "attach_volumes", "await_copies", "\"copy\""] {
+        assert!(!journal.contains(step), "{step} on the direct path");
+    }
+    let at = |step: &str| journal.find(step).unwrap_or_else(|| panic!("no {step}"));
+    assert!(at("prepare_volumes") < at("\"fence\""));
+    assert!(at("keep_target") < at("bring_up"), "kept before it is mounted");
+    assert!(!journal.contains("lab-secret"), "credentials in the journal");
+    let rounds = report["rounds"].as_array().expect("rounds");
+    assert!(rounds.iter().all(|round| round["transfer_seconds"].is_f64()));
 }
 
 #[test]

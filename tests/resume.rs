@@ -22,7 +22,7 @@ use snapmigrate_models::report::RunOutcome;
 use snapmigrate_models::schedule::make_plan;
 use tokio::sync::Notify;
 
-const SCENARIO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/scenarios/tiny.toml");
+const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/scenarios");
 
 /// What is left in both accounts at the end.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,8 +42,8 @@ fn paused<T>(work: impl Future<Output = T>) -> T {
         .block_on(work)
 }
 
-fn scenario() -> Scenario {
-    Scenario::load(Path::new(SCENARIO)).unwrap()
+fn scenario(name: &str) -> Scenario {
+    Scenario::load(&Path::new(SCENARIOS).join(name)).unwrap()
 }
 
 fn host(lab: &Lab, instance: &str) -> Channel {
@@ -123,13 +123,13 @@ impl Drop for File {
 }
 
 /// One migration on a fresh lab, killed once; entries of the journal and what is left.
-fn migrate(plan: &Plan, kill_at: Option<u64>) -> (u64, World) {
-    let scenario = scenario();
-    let name = format!("snapmigrate-resume-{}-{kill_at:?}", std::process::id());
+fn migrate(scenario: &Scenario, plan: &Plan, kill_at: Option<u64>) -> (u64, World) {
+    let process = std::process::id();
+    let name = format!("snapmigrate-resume-{}-{process}-{kill_at:?}", scenario.name);
     let file = File(std::env::temp_dir().join(name));
     paused(async {
-        let stage = Stage::set(&scenario, scenario.seed).await.unwrap();
-        let sides = sides(&stage, &scenario);
+        let stage = Stage::set(scenario, scenario.seed).await.unwrap();
+        let sides = sides(&stage, scenario);
         if kill_at.is_some() {
             let mut journal = Journal::open(&file.0, plan).unwrap();
             assert_eq!(
@@ -155,33 +155,52 @@ fn migrate(plan: &Plan, kill_at: Option<u64>) -> (u64, World) {
         let verification = journal.progress().verification.clone().unwrap();
         assert_eq!(verification.mismatches, 0, "killed at {kill_at:?}");
         assert_eq!(verification.changed_blocks, verification.written_blocks);
+        assert_eq!(verification.changed_blocks, verification.read_back_blocks);
         (journal.progress().entries, world(&stage, plan).await)
     })
 }
 
-#[test]
-fn killed_at_its_journals_entries_it_ends_the_same() {
-    let scenario = scenario();
+/// Kills it at its journal's entries; each time the same world must be left as without.
+fn killed(name: &str, expected: &World) {
+    let scenario = scenario(name);
     let plan = paused(async {
         let stage = Stage::set(&scenario, scenario.seed).await.unwrap();
         let profile = stage.measure(&scenario).await.unwrap();
         make_plan(&profile, &stage.policy, scenario.start, scenario.seed).unwrap()
     });
-    let (entries, whole) = migrate(&plan, None);
-    assert_eq!(
-        whole,
-        World {
-            source_snapshots: 2,
-            copies: 2,
-            volumes: 1
-        }
-    );
+    let (entries, whole) = migrate(&scenario, &plan, None);
+    assert_eq!(whole, *expected);
     let stride = std::env::var("SNAPMIGRATE_KILL_STRIDE")
         .ok()
         .and_then(|s| s.parse().ok());
     // Between the last two entries nothing is awaited: there is no moment to be killed in.
     for kill_at in (1..entries - 1).step_by(stride.unwrap_or(8)) {
-        let (_, left) = migrate(&plan, Some(kill_at));
+        let (_, left) = migrate(&scenario, &plan, Some(kill_at));
         assert_eq!(left, whole, "killed at {kill_at}");
     }
+}
+
+#[test]
+fn killed_at_its_journals_entries_it_ends_the_same() {
+    killed(
+        "tiny.toml",
+        &World {
+            source_snapshots: 2,
+            copies: 2,
+            volumes: 1,
+        },
+    );
+}
+
+#[test]
+fn killed_on_the_direct_path_it_ends_the_same() {
+    // Of either volume one snapshot from before it was mounted.
+    killed(
+        "direct.toml",
+        &World {
+            source_snapshots: 4,
+            copies: 2,
+            volumes: 2,
+        },
+    );
 }

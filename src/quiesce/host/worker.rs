@@ -136,8 +136,12 @@ fn session(credentials: &Credentials) -> Session {
 }
 
 fn trouble(error: &SyncError) -> BaseTrouble {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    let message = causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"));
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(below) = cause {
+        message = format!("{message}: {below}");
+        cause = below.source();
+    }
     BaseTrouble {
         code: code_of(error),
         message,

@@ -184,11 +184,7 @@ impl Bases {
             );
             slot.claim = None;
             let phase = Phase::Broken { reason };
-            let broken = BaseRecord {
-                phase: phase.clone(),
-                ..record.clone()
-            };
-            self.0.shelf.write(volume, &broken)?;
+            self.0.shelf.write(volume, &record.in_phase(phase.clone()))?;
             return Ok(phase);
         }
         if slot.claim.is_none() {
@@ -215,11 +211,7 @@ impl Bases {
         match self.checked(volume, &record, slot, &disk)? {
             Phase::Mounted => {}
             Phase::Held { .. } => {
-                let mounted = BaseRecord {
-                    phase: Phase::Mounted,
-                    ..record
-                };
-                self.0.shelf.write(volume, &mounted)?;
+                self.0.shelf.write(volume, &record.in_phase(Phase::Mounted))?;
             }
             Phase::Broken { reason } => return Err(Refusal::new(ErrorCode::NotABase, reason)),
             Phase::Writing => {

@@ -55,6 +55,14 @@ impl BaseRecord {
         }
     }
 
+    /// The same, that far.
+    pub fn in_phase(&self, phase: Phase) -> Self {
+        Self {
+            phase,
+            ..self.clone()
+        }
+    }
+
     /// Whether it is about the same two snapshots.
     pub fn is_of(&self, from: Option<&str>, to: &str) -> bool {
         self.from.as_deref() == from && self.to == to

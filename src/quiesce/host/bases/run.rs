@@ -92,15 +92,10 @@ impl Run {
     /// Ends it and waits for its end. Without its standard input it would end by itself.
     pub fn end(self) {
         drop(self.stdin);
-        loop {
-            // The listener may hold the lock, waiting for this very end.
-            if let Ok(mut child) = self.child.try_lock() {
-                let _ = child.kill();
-                let _ = child.wait();
-                return;
-            }
-            thread::sleep(std::time::Duration::from_millis(10));
-        }
+        // Without its standard input it ends: the listener, which may wait for that with the lock in hand, gets there.
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 
