@@ -4,6 +4,8 @@
 //! copying encrypted snapshots, EBS encryption) and the service authorization reference. `Describe*`
 //! actions have no resource-level control, so their resource is `*`.
 
+mod direct;
+
 use std::collections::BTreeSet;
 
 use serde::Serialize;
@@ -18,6 +20,9 @@ pub struct RolePolicies {
     pub source: PolicyDocument,
     /// For the role that copies, restores and attaches in the target account.
     pub target: PolicyDocument,
+    /// For the role of the source account whose sessions the target's host reads snapshots with; path `direct` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reader: Option<PolicyDocument>,
 }
 
 /// An IAM policy document.
@@ -80,6 +85,7 @@ pub fn policies(plan: &Plan) -> RolePolicies {
     RolePolicies {
         source: statements(source(plan)),
         target: statements(target(plan)),
+        reader: takes(plan, TransferPath::Direct).then(|| statements(direct::reader(plan))),
     }
 }
 
@@ -158,7 +164,7 @@ fn source(plan: &Plan) -> Vec<Statement> {
         )
         .when(own(plan)),
     ];
-    if other_account(plan) {
+    if other_account(plan) && !takes(plan, TransferPath::Direct) {
         statements.push(
             Statement::allow(
                 "ShareOwnSnapshots",
@@ -168,6 +174,7 @@ fn source(plan: &Plan) -> Vec<Statement> {
             .when(own(plan)),
         );
     }
+    statements.extend(direct::assuming(plan));
     let keys = source_keys(plan);
     if !keys.is_empty() {
         statements.push(Statement::allow(
@@ -225,7 +232,7 @@ fn target(plan: &Plan) -> Vec<Statement> {
             plan,
             region,
             &["snapshot", "volume"],
-            &["CopySnapshot", "CreateVolume"],
+            &["CopySnapshot", "CreateSnapshot", "CreateVolume"],
         ),
         Statement::allow("Restore", &["ec2:CreateVolume"], restore_resources(plan)),
         Statement::allow(
@@ -242,18 +249,25 @@ fn target(plan: &Plan) -> Vec<Statement> {
     ];
     if takes(plan, TransferPath::Copy) || takes(plan, TransferPath::Share) {
         statements.push(copying());
-        statements.push(
-            Statement::allow(
-                "DeleteOwnCopies",
-                &["ec2:DeleteSnapshot"],
-                snapshots(region),
-            )
-            .when(own(plan)),
-        );
     }
+    if takes(plan, TransferPath::Direct) {
+        statements.push(direct::keeping(plan));
+    }
+    statements.push(
+        Statement::allow(
+            "DeleteOwnCopies",
+            &["ec2:DeleteSnapshot"],
+            snapshots(region),
+        )
+        .when(own(plan)),
+    );
     statements.push(Statement::allow(
         "VerifyBlocks",
-        &verify_actions(plan),
+        &[
+            "ebs:ListSnapshotBlocks",
+            "ebs:ListChangedBlocks",
+            "ebs:GetSnapshotBlock",
+        ],
         snapshots(region),
     ));
     statements.extend(key_statements(plan));
@@ -263,22 +277,6 @@ fn target(plan: &Plan) -> Vec<Statement> {
 /// CopySnapshot is authorised on the source snapshot and on the new one.
 fn copying() -> Statement {
     Statement::allow("Copy", &["ec2:CopySnapshot"], snapshots("*"))
-}
-
-fn verify_actions(plan: &Plan) -> Vec<&'static str> {
-    let mut actions = vec![
-        "ebs:ListSnapshotBlocks",
-        "ebs:ListChangedBlocks",
-        "ebs:GetSnapshotBlock",
-    ];
-    if takes(plan, TransferPath::Direct) {
-        actions.extend([
-            "ebs:StartSnapshot",
-            "ebs:PutSnapshotBlock",
-            "ebs:CompleteSnapshot",
-        ]);
-    }
-    actions
 }
 
 fn target_volumes(plan: &Plan) -> Vec<String> {

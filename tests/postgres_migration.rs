@@ -40,7 +40,10 @@ struct Scene {
 impl Scene {
     /// Measured and planned, under load.
     fn begin(volumes: &[&'static str], lease_seconds: f64) -> Self {
-        let stage = Stage::set(volumes, lease_seconds);
+        Self::on(Stage::set(volumes, lease_seconds))
+    }
+
+    fn on(stage: Stage) -> Self {
         let load = Load::start(&stage.cluster.connection(), 3);
         until("the load commits", PATIENCE, || load.count() > 200);
         stage.plan();
@@ -71,6 +74,35 @@ impl Scene {
         check_hosts(&self.stage, &report);
         check_content(&self.stage, &report);
         check_leftovers(&self.stage);
+        check_commits(self.stage, self.load, &report);
+    }
+
+    /// What path `direct` claims beside all that, asked of the journal and the disks.
+    fn conclude_direct(self, executor: Running) {
+        let (status, [report, journal]) = executor.wait(PATIENCE);
+        assert!(status.success(), "{status}: {report}\n{journal}");
+        say(&report);
+        let report = self.stage.report();
+        check_report(&report);
+        self.check_freeze(&report);
+        check_hosts(&self.stage, &report);
+        check_content(&self.stage, &report);
+        for count in ["written_blocks", "read_back_blocks"] {
+            let (changed, count) = (
+                "/verification/changed_blocks",
+                format!("/verification/{count}"),
+            );
+            assert_eq!(report.pointer(changed), report.pointer(&count), "{report}");
+        }
+        for never in ["copy", "create_volumes", "attach_volumes"] {
+            assert!(
+                !self.stage.happened("started", never),
+                "{never} on path direct"
+            );
+        }
+        let journal = self.stage.tool.run(&["journal", "export", JOURNAL]);
+        let secret = "lab-secret-is-not-verified";
+        assert!(!journal.contains(secret), "credentials in the journal");
         check_commits(self.stage, self.load, &report);
     }
 
@@ -309,4 +341,66 @@ fn an_executor_killed_behind_the_fence_for_good_leaves_a_serving_source() {
     let acknowledged = scene.load.finish();
     let connection = stage.cluster.connection();
     assert_eq!(missing(&connection, &acknowledged), Vec::<i64>::new());
+}
+
+#[test]
+fn over_the_direct_path_an_executor_and_a_worker_killed_in_the_middle_lose_nothing() {
+    let scene = Scene::on(Stage::on_path("direct", &[DATA, WAL], 600.0));
+    let executor = scene.execute();
+    let target = &scene.stage.target;
+    until("a volume is being written", PATIENCE, || {
+        target.worker().is_some()
+    });
+    let signal = |pid, signal| rustix::process::kill_process(pid, signal);
+    // Held in the middle of its work, as far as it still works.
+    let worker = target.worker();
+    worker.map(|pid| signal(pid, rustix::process::Signal::STOP));
+    executor.kill();
+    let executor = scene.stage.execute("after-sync");
+    until("the executor has taken it up", PATIENCE, || {
+        let resumed = |e: &Value| e["event"] == "operator" && e["verb"] == "resume";
+        scene.stage.events().iter().any(resumed)
+    });
+    worker.map(|pid| signal(pid, rustix::process::Signal::KILL));
+    scene.conclude_direct(executor);
+}
+
+#[test]
+fn a_base_that_was_mounted_in_between_is_written_whole_again() {
+    let mut scene = Scene::on(Stage::on_path("direct", &[DATA], 600.0));
+    let mut executor = scene.execute();
+    scene
+        .stage
+        .await_event(&mut executor, "finished", "await_sync");
+    executor.kill();
+    let fenced = scene.stage.happened("started", "fence");
+    assert!(
+        !fenced,
+        "it has to be killed before the fence for this test"
+    );
+    let volume = scene.stage.prepared().remove(0);
+    let device = scene.stage.lab.device(&volume);
+    let place = scene.stage.tool.file("elsewhere");
+    std::fs::create_dir_all(&place).expect("a directory can be made");
+    let mount = ["mount", "-o", "ro", &device, &text(&place)];
+    let refused = common::try_run(&mount);
+    assert!(!refused.status.success(), "the helper holds it");
+    scene.stage.target.kill();
+    // Without its helper nobody holds it; mounted read-only, ext4 replays its log.
+    until("the device is let go", PATIENCE, || {
+        common::try_run(&mount).status.success()
+    });
+    run(&["umount", &text(&place)]);
+    scene.stage.target.restart();
+    let executor = scene.stage.execute("after-mount");
+    let stage = &scene.stage;
+    let whole = || {
+        let events = stage.events();
+        let whole = |e: &&Value| e["event"] == "finished" && e["action"]["whole"] == true;
+        events.iter().filter(whole).count()
+    };
+    until("the volume is written whole again", PATIENCE, || {
+        whole() > 1
+    });
+    scene.conclude_direct(executor);
 }

@@ -141,15 +141,30 @@ fn on_the_direct_path_nothing_is_copied_and_every_changed_block_is_read_back() {
         assert_eq!(verification["changed_blocks"], verification[count]);
     }
     let journal = String::from_utf8(journal).expect("the journal is text");
-    for step in ["create_volumes", "attach_volumes", "await_copies", "\"copy\""] {
+    for step in [
+        "create_volumes",
+        "attach_volumes",
+        "await_copies",
+        "\"copy\"",
+    ] {
         assert!(!journal.contains(step), "{step} on the direct path");
     }
     let at = |step: &str| journal.find(step).unwrap_or_else(|| panic!("no {step}"));
     assert!(at("prepare_volumes") < at("\"fence\""));
-    assert!(at("keep_target") < at("bring_up"), "kept before it is mounted");
-    assert!(!journal.contains("lab-secret"), "credentials in the journal");
+    assert!(
+        at("keep_target") < at("bring_up"),
+        "kept before it is mounted"
+    );
+    assert!(
+        !journal.contains("lab-secret"),
+        "credentials in the journal"
+    );
     let rounds = report["rounds"].as_array().expect("rounds");
-    assert!(rounds.iter().all(|round| round["transfer_seconds"].is_f64()));
+    assert!(
+        rounds
+            .iter()
+            .all(|round| round["transfer_seconds"].is_f64())
+    );
 }
 
 #[test]

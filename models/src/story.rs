@@ -278,7 +278,7 @@ impl Story {
         }
     }
 
-    fn result(&self, action: &Action) -> StepResult {
+    pub(crate) fn result(&self, action: &Action) -> StepResult {
         let now = self.now;
         let made = |prefix: &str| {
             let round = action.round().unwrap_or(0);

@@ -22,6 +22,7 @@ pub struct Args {
 enum Side {
     Source,
     Target,
+    Reader,
 }
 
 pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
@@ -30,6 +31,14 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
         None => ui.json(&policies)?,
         Some(Side::Source) => ui.json(&policies.source)?,
         Some(Side::Target) => ui.json(&policies.target)?,
+        Some(Side::Reader) => match &policies.reader {
+            Some(reader) => ui.json(reader)?,
+            None => {
+                return Err(CliError::usage(
+                    "the plan does not take path direct: nobody needs a reader",
+                ));
+            }
+        },
     }
     Ok(Exit::Done)
 }

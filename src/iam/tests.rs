@@ -63,3 +63,31 @@ fn an_encrypted_source_needs_its_key_on_both_sides() {
     plain.policy.target.kms_key = None;
     assert!(!allows(&super::policies(&plain).target, "kms:CreateGrant"));
 }
+
+#[test]
+fn the_direct_path_has_a_reader_that_can_do_nothing_else() {
+    let mut plan = example();
+    assert_eq!(policies(&plan).reader, None);
+    for round in &mut plan.rounds {
+        round.path = TransferPath::Direct;
+    }
+    plan.paths.clear();
+    plan.policy.direct = Some(snapmigrate_models::policy::DirectPolicy {
+        reader_role_arn: "arn:aws:iam::111111111111:role/reader".into(),
+    });
+    let policies = policies(&plan);
+    let reader = policies.reader.expect("it has one");
+    let actions = reader.statements.iter().flat_map(|s| &s.actions);
+    let reads = |action: &str| {
+        ["Describe", "List", "Get", "Decrypt"]
+            .iter()
+            .any(|verb| action.contains(verb))
+    };
+    assert!(actions.clone().count() >= 4 && actions.clone().all(|action| reads(action)));
+    assert!(allows(&policies.source, "sts:AssumeRole"));
+    assert!(allows(&policies.target, "ec2:CreateSnapshot"));
+    for action in ["ec2:CopySnapshot", "ebs:PutSnapshotBlock"] {
+        assert!(!allows(&policies.target, action), "{action}");
+    }
+    assert!(!allows(&policies.source, "ec2:ModifySnapshotAttribute"));
+}

@@ -8,6 +8,7 @@ mod timetable;
 
 use serde::Serialize;
 use snapmigrate_models::plan::{Place, Plan, Verdict};
+use snapmigrate_models::policy::TransferPath;
 
 use super::table::markdown;
 use super::units::{bytes, duration, per_second, percent, time, usd};
@@ -166,6 +167,15 @@ fn before(plan: &Plan, names: &Names<'_>) -> String {
             database.source_host, database.target_host
         )
     });
+    let hosts = match &plan.policy.direct {
+        Some(direct) if plan.rounds.iter().any(|r| r.path == TransferPath::Direct) => format!(
+            "{hosts}- [ ] Role `{}` reads snapshots of this migration and nothing else (`snapmigrate policy \
+             {} --side reader`); the source role may assume it.\n- [ ] Nothing on the target host mounts or \
+             probes new disks by itself (automounters, backup agents).\n",
+            direct.reader_role_arn, names.plan
+        ),
+        _ => hosts,
+    };
     format!(
         "- [ ] Roles exist in both accounts: `snapmigrate policy {plan}`.\n\
          - [ ] The plan still fits what stands in the account: `snapmigrate check {plan}`, exit \

@@ -83,6 +83,21 @@ impl Helper {
         self.child.wait().expect("the helper can be waited for");
     }
 
+    /// The process that writes a volume for it, once there is one.
+    pub fn worker(&self) -> Option<rustix::process::Pid> {
+        let parent = format!("PPid:\t{}", self.child.id());
+        let processes = fs::read_dir("/proc").expect("/proc is there");
+        let mut ids = processes
+            .filter_map(Result::ok)
+            .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let works = |id: &i32| {
+            let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+            let command = fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
+            status.lines().any(|line| line == parent) && command.contains("sync-worker")
+        };
+        ids.find(works).and_then(rustix::process::Pid::from_raw)
+    }
+
     /// Starts it again after a kill, as its supervisor would.
     pub fn restart(&mut self) {
         self.child = spawn(&self.config, &self.socket, self.namespace, &self.unmounted);

@@ -49,6 +49,11 @@ pub struct Stage {
 impl Stage {
     /// A database on one volume, or with its log on a second one.
     pub fn set(volumes: &[&'static str], lease_seconds: f64) -> Self {
+        Self::on_path("copy", volumes, lease_seconds)
+    }
+
+    /// The same, planned for one transfer path.
+    pub fn on_path(path: &str, volumes: &[&'static str], lease_seconds: f64) -> Self {
         require_machine();
         let disks = Disks::new(64);
         let scenario = disks.root.join("scenario.toml");
@@ -72,7 +77,7 @@ impl Stage {
         let source = Helper::source(&disks.root.join("source-host"), &cluster);
         let target = Helper::elsewhere(&disks.root.join("target-host"), &cluster, mounts.clone());
         let tool = tool(&disks, &lab);
-        let policy = policy(&source, &target, lease_seconds);
+        let policy = policy(path, &source, &target, lease_seconds);
         fs::write(tool.file("policy.toml"), policy).expect("the policy can be written");
         Self {
             tool,
@@ -148,6 +153,18 @@ impl Stage {
             .any(|entry| entry["event"] == event && entry["action"]["action"] == action)
     }
 
+    /// The volumes that path `direct` prepared, in the order of their sources.
+    pub fn prepared(&self) -> Vec<String> {
+        let events = self.events();
+        let made = events.iter().find(|entry| {
+            entry["event"] == "finished" && entry["action"]["action"] == "prepare_volumes"
+        });
+        let volumes = made.and_then(|made| made["result"]["volumes"].as_array());
+        let volumes = volumes.expect("the volumes were prepared").iter();
+        let target = |pair: &Value| pair["target"].as_str().map(str::to_owned);
+        volumes.filter_map(target).collect()
+    }
+
     /// The report of the last run.
     pub fn report(&self) -> Value {
         serde_json::from_str(&self.tool.read("report.json")).expect("a report is JSON")
@@ -212,14 +229,16 @@ fn scenario_of(volumes: &[&str]) -> String {
     format!("{head}{places}{volumes}")
 }
 
-fn policy(source: &Helper, target: &Helper, lease_seconds: f64) -> String {
+fn policy(path: &str, source: &Helper, target: &Helper, lease_seconds: f64) -> String {
     let (account, region) = TARGET;
+    let owner = SOURCE.0;
     format!(
         "format = \"snapmigrate.policy/1\"\nname = \"orders\"\nmax_write_downtime_seconds = 1200\n\
-         confidence = 0.9\npaths = [\"copy\"]\nlease_seconds = {lease_seconds:?}\n\
+         confidence = 0.9\npaths = [\"{path}\"]\nlease_seconds = {lease_seconds:?}\n\
          freeze_limit_seconds = {FREEZE_LIMIT_SECONDS:?}\n\n\
          [target]\naccount = \"{account}\"\nregion = \"{region}\"\nzone = \"{region}a\"\n\
          instance = \"{TARGET_INSTANCE}\"\n\n\
+         [direct]\nreader_role_arn = \"arn:aws:iam::{owner}:role/reader\"\n\n\
          [database]\nengine = \"postgres\"\nsource_host = \"unix:{}\"\ntarget_host = \"unix:{}\"\n",
         text(&source.socket),
         text(&target.socket)

@@ -295,8 +295,8 @@ impl SimulatedHost {
         let progress = running(base).map(|(base, since)| {
             let share = 1.0 - (base.left_seconds - seconds_between(since, now)) / base.all_seconds;
             let rate = base.changed as f64 / base.all_seconds;
-            let done = (base.changed as f64 * share.clamp(0.0, 1.0)).floor();
-            json!({ "changed_blocks": base.changed, "done_blocks": done as u64, "blocks_per_second": rate })
+            let done = chance::round(base.changed as f64 * share.clamp(0.0, 1.0));
+            json!({ "changed_blocks": base.changed, "done_blocks": done, "blocks_per_second": rate })
         });
         json!({
             "state": state, "from": base.from, "to": base.to, "progress": progress, "done": done, "trouble": trouble,
@@ -308,7 +308,7 @@ impl Base {
     /// Blocks written so far, while it does not run.
     fn done(&self) -> u64 {
         let share = 1.0 - self.left_seconds / self.all_seconds.max(1e-9);
-        (self.changed as f64 * share.clamp(0.0, 1.0)).floor() as u64
+        chance::round(self.changed as f64 * share.clamp(0.0, 1.0))
     }
 
     fn told(&self, at: DateTime<Utc>) -> Value {

@@ -3,9 +3,9 @@
 //!
 //! Must not know how a host writes a block.
 
-use super::View;
 use super::words::{size, span};
-use crate::progress::RoundProgress;
+use super::{Next, View};
+use crate::progress::{GatePassage, RoundProgress};
 use crate::step::{Action, FailureClass};
 
 /// Times a round may have to be written whole before the run is given up: something else writes to the
@@ -29,7 +29,9 @@ impl View<'_> {
             () if state.completed.is_empty() => Some(Action::AwaitSnapshots { round }),
             () if state.syncing.is_none() => Some(Action::Sync { round, whole }),
             () if !measured => Some(Action::MeasureDelta { round }),
-            () if state.synced.is_empty() => Some(Action::AwaitSync { round }),
+            () if state.synced.is_empty() || self.unbelieved(round).is_some() => {
+                Some(Action::AwaitSync { round })
+            }
             () => None,
         }
     }
@@ -47,6 +49,25 @@ impl View<'_> {
                 failing.message
             );
             (Action::Sync { round, whole: true }, reason)
+        })
+    }
+
+    /// A gate that refuses may do so because of a base: then it is asked for again, which finds out, and the
+    /// gate is asked as soon as it was written anew.
+    pub(super) fn bases_after(&self, gate: &GatePassage) -> Option<Next> {
+        let (round, state) = self.progress.rounds.last_key_value()?;
+        if !self.is_direct() || gate.refusals.is_empty() {
+            return None;
+        }
+        if state.syncing.is_some_and(|syncing| syncing.at > gate.at) {
+            let attempt = gate.attempt + 1;
+            let reason = "the volumes were written again since the gate refused";
+            return Some(self.attempt(Action::Gate { attempt }, reason));
+        }
+        let looked = state.advanced_at.is_some_and(|at| at > gate.at);
+        (!looked).then(|| {
+            let reason = format!("{}; the volumes are looked at", gate.refusals.join("; "));
+            self.attempt(Action::AwaitSync { round: *round }, reason)
         })
     }
 

@@ -68,6 +68,9 @@ fn at_gate(view: View<'_>, closes: Timestamp) -> Next {
     let Some(gate) = current else {
         return knock(view, "the chain is ready");
     };
+    if let Some(next) = view.bases_after(gate) {
+        return next;
+    }
     let objections = objections(view, gate);
     let age = seconds_between(gate.at, view.now);
     if objections.is_empty() && age < GATE_COUNTS_SECONDS {

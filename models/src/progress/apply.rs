@@ -193,6 +193,7 @@ impl Progress {
             (Action::Sync { whole, .. }, _) => {
                 round.rebuilt += u32::from(*whole && round.syncing.is_some());
                 round.syncing = Some(Syncing { at, whole: *whole });
+                round.synced.clear();
                 self.failing
                     .remove(&Action::AwaitSync { round: index }.step_id());
             }

@@ -177,7 +177,10 @@ fn snapshots(progress: &Progress, index: u32, round: &RoundProgress) -> Vec<Repo
             .iter()
             .flatten()
             .find(|d| d.volume == made.volume);
-        let copy = round.copies.iter().find(|copy| copy.volume == made.volume);
+        // On path `direct` the target's side of a round is what was kept of its volumes.
+        let kept = progress.kept.iter().filter(|_| round.is_final);
+        let mut copies = round.copies.iter().chain(kept);
+        let copy = copies.find(|copy| copy.volume == made.volume);
         ReportedSnapshot {
             volume: made.volume.clone(),
             snapshot: made.snapshot.clone(),
@@ -224,9 +227,23 @@ fn left_behind(plan: &Plan, progress: &Progress) -> Vec<String> {
             }
         }
     }
-    let not_deleted = progress.way_back.is_some()
-        && progress.tried(&Action::CreateVolumes)
-        && !progress.undone.contains(&Action::DeleteVolumes.step_id());
+    for kept in &progress.kept {
+        left.push(format!(
+            "{} of the volume for {}, from before it was mounted, in {} of account {}",
+            kept.snapshot, kept.volume, plan.target.region, plan.target.account
+        ));
+    }
+    let made = progress.tried(&Action::CreateVolumes) || progress.tried(&Action::PrepareVolumes);
+    let back = progress.way_back.is_some();
+    // Before the fence nothing is deleted: the same command goes on with them.
+    let idle = progress.prepared && progress.activated.is_none() && !back;
+    if idle {
+        left.push(format!(
+            "prepared volumes tagged snapmigrate:plan in {}, attached",
+            plan.target.region
+        ));
+    }
+    let not_deleted = back && made && !progress.undone.contains(&Action::DeleteVolumes.step_id());
     if not_deleted {
         left.push(format!(
             "restored volumes tagged snapmigrate:plan in {}",

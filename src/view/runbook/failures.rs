@@ -26,6 +26,13 @@ pub fn by_phase(plan: &Plan, journal: &str) -> String {
             "nothing; look at `status`. For exit code 5 do what it says and run the command again",
         ),
         row(
+            "Path direct: a volume is no base any more (written to, mounted, replaced)",
+            "The source serves. Nothing is lost.",
+            "asks once more, then writes every block of the volume again from the last round; behind the \
+             fence it goes the way back, exit code 4",
+            "find out what touched the device on the target host; nothing may mount it before the cutover",
+        ),
+        row(
             "Gate says no",
             "The source serves.",
             "waits, or takes another round, and says which number is too high",

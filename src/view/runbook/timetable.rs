@@ -1,6 +1,7 @@
 //! Clock times: the chain round by round, and the cutover step by step.
 
 use snapmigrate_models::plan::{Plan, PlannedRound, RoundKind};
+use snapmigrate_models::policy::TransferPath;
 use snapmigrate_models::units::{Quantiles, Timestamp};
 
 use super::super::table::markdown;
@@ -87,6 +88,7 @@ pub fn cutover(plan: &Plan) -> String {
 
 fn steps(plan: &Plan, hop: &str) -> String {
     let freeze = duration(plan.forecast.freeze_seconds.p50);
+    let direct = plan.rounds.iter().any(|r| r.path == TransferPath::Direct);
     let step = |number: &str, what: &str, good: &str, serves: &str| {
         [number, what, good, serves].map(str::to_owned).to_vec()
     };
@@ -118,8 +120,16 @@ fn steps(plan: &Plan, hop: &str) -> String {
         step("5", "snapshots complete, data in the target", hop, "nobody"),
         step(
             "6",
-            "**volumes** created and attached to the target instance",
-            "available, attached",
+            if direct {
+                "**snapshot** of the target's volumes before they are mounted"
+            } else {
+                "**volumes** created and attached to the target instance"
+            },
+            if direct {
+                "changed = written = read back"
+            } else {
+                "available, attached"
+            },
             "nobody",
         ),
         step(

@@ -199,3 +199,48 @@ fn names_differ_and_belong_to_their_round() {
     assert_ne!(delta.step_id(), whole.step_id());
     assert_eq!(delta.round(), Some(3));
 }
+
+/// A gate that refuses.
+fn refusing(story: &mut Story) {
+    story.tell("gate?").expect("it may be asked");
+    let action = story.progress.running.clone().expect("it is").action;
+    let mut result = story.result(&action);
+    if let StepResult::Gate { refusals, .. } = &mut result {
+        refusals.push("vol-02 was written to".into());
+    }
+    story
+        .say(Event::Finished { action, result })
+        .expect("legal");
+}
+
+fn next_of(story: &Story) -> String {
+    let outlook = Outlook {
+        cutover: &|_: &Evidence, _: Timestamp| forecast(900.0),
+        round_seconds: &|_: &Evidence, _: Timestamp| 900.0,
+    };
+    let goal = Goal { cutover: true };
+    match decide_with(&direct(), &story.progress, goal, story.now, outlook) {
+        Next::Act { action, .. } => action.step_id(),
+        Next::WaitUntil { .. } => "wait".into(),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_gate_that_refuses_for_a_base_leads_to_a_new_one_and_back_to_the_gate() {
+    let mut story = Story::of(&format!("{BASE} +3600 b1 s1 a1 y1 d1 z1 +10800"));
+    refusing(&mut story);
+    story.tell("+1").expect("time passes");
+    assert_eq!(next_of(&story), "r01.await-sync");
+    let mut sound = story.clone();
+    sound.tell("z1").expect("legal");
+    assert_eq!(next_of(&sound), "wait", "the refusal is of something else");
+    for token in ["z1!i", "z1!i"] {
+        story.tell(token).expect("legal");
+    }
+    assert_eq!(next_of(&story), "r01.sync-whole");
+    for token in ["Y1", "z1"] {
+        story.tell(token).expect("legal");
+    }
+    assert_eq!(next_of(&story), "gate.2");
+}

@@ -184,7 +184,9 @@ impl Bases {
             );
             slot.claim = None;
             let phase = Phase::Broken { reason };
-            self.0.shelf.write(volume, &record.in_phase(phase.clone()))?;
+            self.0
+                .shelf
+                .write(volume, &record.in_phase(phase.clone()))?;
             return Ok(phase);
         }
         if slot.claim.is_none() {
@@ -211,7 +213,9 @@ impl Bases {
         match self.checked(volume, &record, slot, &disk)? {
             Phase::Mounted => {}
             Phase::Held { .. } => {
-                self.0.shelf.write(volume, &record.in_phase(Phase::Mounted))?;
+                self.0
+                    .shelf
+                    .write(volume, &record.in_phase(Phase::Mounted))?;
             }
             Phase::Broken { reason } => return Err(Refusal::new(ErrorCode::NotABase, reason)),
             Phase::Writing => {
