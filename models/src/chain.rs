@@ -10,13 +10,15 @@ mod hop;
 mod signs;
 mod volume;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::draws::{Draw, STEPS};
-use crate::forecast::FittedModel;
+use crate::forecast::{FittedModel, VolumeModel};
 use crate::observation::ServiceStep;
 use crate::policy::TransferPath;
 use crate::service::ServiceModel;
+use crate::shares::by_shares;
 
 pub use flush::Since;
 pub use signs::{INPUTS, Signs};
@@ -129,11 +131,7 @@ impl Chain {
             models.find(|model| model.step as usize == index).cloned()
         };
         Self {
-            volumes: model
-                .volumes
-                .iter()
-                .map(|volume| ChainVolume::of(volume, issued_at))
-                .collect(),
+            volumes: prepared(&model.volumes, issued_at),
             services: Arc::new(std::array::from_fn(service)),
             database: model.database,
             stated_flush_bytes: model.flush_bytes.unwrap_or(0.0).max(0.0),
@@ -253,6 +251,17 @@ impl Chain {
         self.service(step)
             .map_or(0.0, |model| model.seconds(0.0, call, draw))
     }
+}
+
+/// The volumes made ready, each on its own: laying out a load's paths takes milliseconds.
+fn prepared(volumes: &[VolumeModel], issued_at: f64) -> Arc<[ChainVolume]> {
+    let ready = |share: Range<usize>| {
+        let share = volumes[share].iter();
+        share
+            .map(|volume| ChainVolume::of(volume, issued_at))
+            .collect()
+    };
+    by_shares(volumes.len(), 1, ready).into()
 }
 
 #[cfg(test)]

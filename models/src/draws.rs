@@ -9,6 +9,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::observation::ServiceStep;
+use crate::shares::by_shares;
 
 /// Draws behind a forecast that is shown or decided on.
 pub const DRAWS: usize = 10_000;
@@ -37,16 +38,11 @@ pub const fn luck_of(step: ServiceStep) -> usize {
 /// One possible world.
 #[derive(Clone, Debug)]
 pub struct Draw {
-    /// Group's write level, standard normal.
-    pub level: f64,
-    /// Group's writes in the window before the fence, Student t with 4 degrees of freedom.
-    pub burst: f64,
     /// Where in the checkpoint period the last unflushed round falls, in (0, 1).
     pub phase: f64,
     /// Which of the load's sample paths comes true, in (0, 1).
     pub path: f64,
-    /// Per volume: its own write level and the shape of its curve (standard normal), and the
-    /// curve's error (Student t with 4 degrees of freedom).
+    /// What belongs to each volume.
     pub volumes: Vec<VolumeDraw>,
     /// Per step: what is not known of overhead and rate, standard normal.
     pub service: [[f64; 2]; STEPS],
@@ -70,14 +66,21 @@ pub struct Call {
 /// The part of a draw that belongs to one volume.
 #[derive(Clone, Copy, Debug)]
 pub struct VolumeDraw {
-    /// Its own write level, standard normal.
-    pub level: f64,
-    /// Shape of its delta curve, standard normal.
-    pub shape: f64,
-    /// Error of its delta curve, Student t with 4 degrees of freedom.
-    pub error: f64,
-    /// The same error as a level, in (0, 1).
+    /// Error of its delta curve as a level, in (0, 1).
     pub error_level: f64,
+    /// The same as ln of its odds.
+    pub error_log_odds: f64,
+}
+
+impl VolumeDraw {
+    /// At a level in (0, 1).
+    #[must_use]
+    pub fn at(error_level: f64) -> Self {
+        Self {
+            error_level,
+            error_log_odds: (error_level / (1.0 - error_level)).ln(),
+        }
+    }
 }
 
 impl Draw {
@@ -125,24 +128,11 @@ pub fn outcomes<T: Send>(
     count: usize,
     play: impl Fn(&Draw) -> T + Sync,
 ) -> Vec<T> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = count.div_ceil(threads.min(8)).max(LEAST_SHARE);
-    let part = |from: usize| {
+    by_shares(count, LEAST_SHARE, |share| {
         let mut chance = Chance::of(seed);
-        (from..(from + share).min(count))
+        share
             .map(|index| play(&chance.draw(index as u64, volumes, rounds)))
-            .collect::<Vec<T>>()
-    };
-    if share >= count {
-        return part(0);
-    }
-    std::thread::scope(|scope| {
-        let starts = (0..count).step_by(share);
-        let running: Vec<_> = starts.map(|from| scope.spawn(move || part(from))).collect();
-        let joined = running
-            .into_iter()
-            .map(|part| part.join().expect("no draw panics"));
-        joined.flatten().collect()
+            .collect()
     })
 }
 
@@ -160,18 +150,16 @@ impl Chance {
     fn draw(&mut self, index: u64, volumes: usize, rounds: usize) -> Draw {
         let rounds = rounds.clamp(1, MAX_ROUNDS);
         self.begin(4 * index);
-        let (level, burst, phase) = (self.normal(), self.student(), self.uniform());
+        let phase = self.uniform();
         let service = std::array::from_fn(|_| [self.normal(), self.normal()]);
         let once = std::array::from_fn(|_| self.call());
         let path = self.uniform();
         self.begin(4 * index + 1);
-        let own = (0..volumes).map(|_| self.volume()).collect();
+        let own = (0..volumes).map(|_| VolumeDraw::at(self.uniform())).collect();
         self.begin(4 * index + 2);
         let calls = (0..rounds * (1 + volumes)).map(|_| self.call());
         let rounds = calls.collect();
         Draw {
-            level,
-            burst,
             phase,
             path,
             volumes: own,
@@ -187,20 +175,14 @@ impl Chance {
     }
 
     fn call(&mut self) -> Call {
+        let scatter = self.student();
+        let both = self.0.next_u32();
+        // Half a word tells one in 65,536: enough for what happens to one call in fifty.
+        let half = |bits: u32| (f64::from(bits & 0xffff) + 0.5) / 65_536.0;
         Call {
-            scatter: self.student(),
-            tail: self.uniform(),
-            seen: self.uniform(),
-        }
-    }
-
-    fn volume(&mut self) -> VolumeDraw {
-        let (level, shape, error_level) = (self.normal(), self.normal(), self.uniform());
-        VolumeDraw {
-            level,
-            shape,
-            error: STUDENT.at(error_level),
-            error_level,
+            scatter,
+            tail: half(both >> 16),
+            seen: half(both),
         }
     }
 
@@ -291,6 +273,19 @@ mod tests {
     }
 
     #[test]
+    fn what_one_word_tells_of_a_call_is_evenly_spread() {
+        let all = draws(3, 1, 1, 4000);
+        let calls = || all.iter().map(|draw| draw.call(0, ServiceStep::Copy));
+        let share = |holds: &dyn Fn(Call) -> bool| {
+            calls().filter(|call| holds(*call)).count() as f64 / 4000.0
+        };
+        assert!((share(&|call| call.tail > 0.9) - 0.1).abs() < 0.02);
+        assert!((share(&|call| call.seen < 0.5) - 0.5).abs() < 0.03);
+        let both = share(&|call| call.tail > 0.5 && call.seen > 0.5);
+        assert!((both - 0.25).abs() < 0.03, "{both}");
+    }
+
+    #[test]
     fn student_quantiles_match_the_table() {
         assert!((student4_quantile(0.9) - 1.533).abs() < 1e-3);
         assert!((student4_quantile(0.99) - 3.747).abs() < 1e-3);
@@ -317,8 +312,9 @@ mod tests {
     #[test]
     fn normals_have_the_right_spread() {
         let all = draws(1, 1, 1, 4000);
-        let mean = all.iter().map(|d| d.level).sum::<f64>() / 4000.0;
-        let variance = all.iter().map(|d| d.level * d.level).sum::<f64>() / 4000.0;
+        let normals = || all.iter().map(|draw| draw.service[0][0]);
+        let mean = normals().sum::<f64>() / 4000.0;
+        let variance = normals().map(|z| z * z).sum::<f64>() / 4000.0;
         assert!(
             mean.abs() < 0.06 && (variance - 1.0).abs() < 0.1,
             "{mean} {variance}"

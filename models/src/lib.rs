@@ -38,6 +38,7 @@ pub mod progress;
 pub mod report;
 pub mod schedule;
 pub mod service;
+mod shares;
 pub mod status;
 pub mod step;
 pub mod sync;

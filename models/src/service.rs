@@ -140,21 +140,24 @@ impl ServiceModel {
     /// Mean duration of a call that moves `bytes`, with unit-normal parameters `z`.
     #[must_use]
     pub fn mean_seconds(&self, bytes: f64, z: [f64; 2]) -> f64 {
-        let overhead = (self.log_overhead + self.log_overhead_spread * z[0]).exp();
-        let Some(log_rate) = self.log_rate else {
-            return overhead;
-        };
-        let mixed =
-            self.correlation * z[0] + (1.0 - self.correlation.powi(2)).max(0.0).sqrt() * z[1];
-        overhead + bytes.max(0.0) / (log_rate + self.log_rate_spread * mixed).exp()
+        let (overhead, per_byte) = self.paced(z);
+        overhead + bytes.max(0.0) * per_byte
     }
 
     /// Overhead in seconds and seconds per byte, in one draw.
     #[must_use]
     pub fn pace(&self, draw: &Draw) -> (f64, f64) {
-        let z = draw.service[luck_of(self.step)];
-        let overhead = self.mean_seconds(0.0, z);
-        (overhead, self.mean_seconds(1e9, z) / 1e9 - overhead / 1e9)
+        self.paced(draw.service[luck_of(self.step)])
+    }
+
+    fn paced(&self, z: [f64; 2]) -> (f64, f64) {
+        let overhead = (self.log_overhead + self.log_overhead_spread * z[0]).exp();
+        let Some(log_rate) = self.log_rate else {
+            return (overhead, 0.0);
+        };
+        let mixed =
+            self.correlation * z[0] + (1.0 - self.correlation.powi(2)).max(0.0).sqrt() * z[1];
+        (overhead, (-log_rate - self.log_rate_spread * mixed).exp())
     }
 
     /// Duration of a call that moves `bytes` in one draw; never shorter for more bytes.

@@ -1,12 +1,12 @@
 use super::*;
-use crate::draws::draws;
+use crate::draws::{draws, student4_quantile};
 
 /// Independent errors, Student t of 4 degrees of freedom, with a bias.
 fn world(seed: u64, count: usize, scale: f64, bias: f64) -> Vec<Score> {
     let all = draws(seed, 1, 1, count);
     let score = |draw: &crate::draws::Draw| Score {
         extrapolation: 0.2 + 0.6 * draw.path,
-        log_ratio: bias + scale * draw.volumes[0].error,
+        log_ratio: bias + scale * student4_quantile(draw.volumes[0].error_level),
     };
     all.iter().map(score).collect()
 }
@@ -43,8 +43,9 @@ fn exchangeable_scores_are_covered_as_promised() {
         ));
     }
     let mean = shares.iter().sum::<f64>() / shares.len() as f64;
-    // Of 60 faded scores a coverage scatters by about 0.045, the mean of 40 by 0.007.
-    assert!((mean - 0.9).abs() < 0.035, "{mean}");
+    // Of 60 faded scores a coverage scatters by about 0.045, the mean of 40 by 0.007; the
+    // prior, wider than most of these worlds, holds a little more.
+    assert!((mean - 0.9).abs() < 0.04, "{mean}");
     assert!(shares.iter().all(|share| *share > 0.75), "{shares:?}");
 }
 

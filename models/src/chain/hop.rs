@@ -86,6 +86,9 @@ impl Chain {
             (overhead + bytes[volume] / factor * per_byte) * model.luck(draw.copy(index, volume))
         };
         let slowest = |wave: &[usize]| wave.iter().map(|volume| one(*volume)).fold(0.0, f64::max);
+        if bytes.len() <= LIMITS.copies_per_destination_region {
+            return (0..bytes.len()).map(one).fold(0.0, f64::max);
+        }
         let mut order: Vec<usize> = (0..bytes.len()).collect();
         order.sort_by(|a, b| bytes[*b].total_cmp(&bytes[*a]));
         order

@@ -4,7 +4,7 @@
 //! level, along the volume's usual mix of small and bulk writing.
 
 use crate::dirty::{DirtyCurve, Written};
-use crate::draws::{VolumeDraw, student4_quantile};
+use crate::draws::VolumeDraw;
 use crate::forecast::VolumeModel;
 use crate::load::LoadPaths;
 use crate::units::BLOCK_BYTES;
@@ -32,8 +32,8 @@ pub(super) struct ChainVolume {
     usual_blocks: f64,
     /// What is usually written in a day.
     usual: Written,
-    /// Expected blocks of each row.
-    row_blocks: Vec<f64>,
+    /// ln of the expected blocks of each row.
+    log_row_blocks: Vec<f64>,
     /// ln(drawn / expected), row by row.
     log_errors: Vec<f64>,
 }
@@ -53,8 +53,8 @@ impl ChainVolume {
             blocks_per_small,
             base_bytes: model.base_blocks * BLOCK_BYTES as f64,
             usual,
-            row_blocks: (0..ROWS)
-                .map(|row| model.curve.blocks(usual.scaled(days_of(row))))
+            log_row_blocks: (0..ROWS)
+                .map(|row| model.curve.blocks(usual.scaled(days_of(row))).ln())
                 .collect(),
             log_errors: log_errors(&model.curve, usual),
             curve: model.curve.clone(),
@@ -72,32 +72,32 @@ impl ChainVolume {
         let blocks = self.curve.blocks(written);
         let days =
             (written.small * self.blocks_per_small + written.bulk_blocks) / self.usual_blocks;
-        let usual = self.curve.blocks(self.usual.scaled(days));
-        let factor = (self.log_drawn(usual, days, own.error_level) - usual.ln()).exp();
+        let factor = self.log_factor(days, own.error_log_odds).exp();
         let drawn = blocks * if factor.is_finite() { factor } else { 1.0 };
         drawn.min(self.curve.bound_blocks) * BLOCK_BYTES as f64
     }
 
-    /// ln of the blocks drawn where `blocks` are expected of so many usual days.
-    fn log_drawn(&self, blocks: f64, days: f64, level: f64) -> f64 {
+    /// ln(drawn / expected) of so many usual days.
+    fn log_factor(&self, days: f64, log_odds: f64) -> f64 {
         let (row, down) = cell((days.ln() - FIRST_LOG_DAYS) / LOG_DAYS_STEP, ROWS);
-        let odds = (level / (1.0 - level)).ln();
-        let (column, right) = cell((odds - FIRST_LOG_ODDS) / LOG_ODDS_STEP, LEVELS);
-        let at = |column| self.log_drawn_at(blocks, (row, down), column);
-        let (left, next) = (at(column), at(column + 1));
-        left + right * (next - left)
-    }
-
-    /// The same at a level of the table. Where the error falls from row to row the smaller one counts,
-    /// but never for fewer blocks than at the row before: more writing never dirties less.
-    fn log_drawn_at(&self, blocks: f64, (row, down): (usize, f64), column: usize) -> f64 {
-        let error = |row: usize| self.log_errors[row * LEVELS + column];
-        let (before, after) = (error(row), error(row + 1));
-        if after >= before {
-            return blocks.ln() + before + down * (after - before);
+        let (column, right) = cell((log_odds - FIRST_LOG_ODDS) / LOG_ODDS_STEP, LEVELS);
+        let errors = |row: usize, column: usize| self.log_errors[row * LEVELS + column];
+        let ends = [column, column + 1].map(|column| (errors(row, column), errors(row + 1, column)));
+        if ends.iter().all(|(before, after)| after >= before) {
+            let [left, next] = ends.map(|(before, after)| before + down * (after - before));
+            return left + right * (next - left);
         }
-        let least = self.row_blocks[row].ln() + before;
-        least.max(blocks.ln() + after)
+        // Where the error falls from row to row the smaller one counts, but never for fewer blocks than
+        // at the row before: more writing never dirties less.
+        let fallen = self.log_row_blocks[row] - self.curve.blocks(self.usual.scaled(days)).ln();
+        let [left, next] = ends.map(|(before, after)| {
+            if after >= before {
+                before + down * (after - before)
+            } else {
+                after.max(before + fallen)
+            }
+        });
+        left + right * (next - left)
     }
 }
 
@@ -137,13 +137,7 @@ fn log_errors(curve: &DirtyCurve, usual: Written) -> Vec<f64> {
     let entry = |row: usize, column: usize| {
         let window = usual.scaled(days_of(row));
         let odds = FIRST_LOG_ODDS + LOG_ODDS_STEP * column as f64;
-        let error_level = 1.0 / (1.0 + (-odds).exp());
-        let own = VolumeDraw {
-            level: 0.0,
-            shape: 0.0,
-            error: student4_quantile(error_level),
-            error_level,
-        };
+        let own = VolumeDraw::at(1.0 / (1.0 + (-odds).exp()));
         let ratio = curve.drawn(window, &own) / curve.blocks(window);
         if ratio.is_finite() && ratio > 0.0 {
             ratio.ln()

@@ -115,10 +115,10 @@ mod tests {
 
     /// Downtimes that are a product of independent factors with known variances.
     fn product(weights: Signs) -> Vec<SpreadShare> {
-        let all = draws(5, 6, 1, 10_000);
+        let all = draws(5, 1, 1, 10_000);
         let signs: Vec<Signs> = all
             .iter()
-            .map(|draw| std::array::from_fn(|k| draw.volumes[k].level))
+            .map(|draw| std::array::from_fn(|k| draw.service[k][0]))
             .collect();
         let downtimes: Vec<f64> = signs
             .iter()

@@ -2,6 +2,7 @@
 
 use crate::dirty::Written;
 
+use super::past::whole;
 use super::record::Entry;
 
 /// What is known of a span of time.
@@ -91,7 +92,7 @@ impl Ledger {
     }
 
     fn until(&self, at: f64) -> Sums {
-        let after = self.at.partition_point(|boundary| *boundary <= at);
+        let after = self.after(at);
         match (after.checked_sub(1), self.at.get(after)) {
             (None, _) => Sums::default(),
             (Some(before), None) => self.sums[before],
@@ -100,6 +101,17 @@ impl Ledger {
                 self.sums[before].between(self.sums[after], share)
             }
         }
+    }
+
+    /// Index of the first boundary after `at`. Periods are alike, so the place is nearly known.
+    fn after(&self, at: f64) -> usize {
+        let steps = self.at.len().saturating_sub(1) as f64;
+        let guess = whole((at - self.start()) / (self.end() - self.start()) * steps) + 1;
+        let (before, next) = (self.at.get(guess - 1), self.at.get(guess));
+        if before.is_some_and(|before| *before <= at) && next.is_some_and(|next| *next > at) {
+            return guess;
+        }
+        self.at.partition_point(|boundary| *boundary <= at)
     }
 
     /// Boundaries with what was written between them, unknown spans as `None`.

@@ -148,7 +148,7 @@ fn a_limit_below_the_fixed_times_does_not_converge() {
 
 #[test]
 fn a_flood_of_scattered_writes_needs_a_lower_rate() {
-    let plan = planned(&profile(1, 2560, 60.0), &policy(900.0));
+    let plan = planned(&profile(1, 2560, 20.0), &policy(900.0));
     assert_eq!(plan.verdict, Verdict::NeedsLowerWriteRate);
     assert!(
         plan.binding_constraint.contains("MB/s"),
