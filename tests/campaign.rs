@@ -12,9 +12,8 @@ const SCENARIO: &str = concat!(
 );
 const FIRST_SEED: u64 = 1000;
 
-fn rehearsed(runs: u64, threads: usize) -> Vec<CampaignRun> {
-    let seeds: Vec<u64> = (FIRST_SEED..FIRST_SEED + runs).collect();
-    campaign(Path::new(SCENARIO), &seeds, threads, |_| {})
+fn rehearsed(runs: usize, threads: usize) -> Vec<CampaignRun> {
+    campaign(Path::new(SCENARIO), (FIRST_SEED, runs), threads, |_| {})
 }
 
 #[track_caller]
@@ -71,7 +70,7 @@ fn the_number_of_threads_changes_nothing() {
 
 #[test]
 fn a_scenario_that_cannot_be_used_is_told_by_each_run() {
-    let runs = campaign(Path::new("no-such-scenario.toml"), &[1, 2], 2, |_| {});
+    let runs = campaign(Path::new("no-such-scenario.toml"), (1, 2), 2, |_| {});
     assert!(runs.iter().all(|run| {
         let failure = run.failure.as_deref().unwrap_or_default();
         failure.contains("no-such-scenario.toml")

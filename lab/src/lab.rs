@@ -55,7 +55,8 @@ struct Shared {
 }
 
 impl Lab {
-    /// A lab in process: traced volumes, on tokio's clock, which should be paused.
+    /// A lab in process: traced volumes, on tokio's clock, which should be paused. The world is the scenario's: its
+    /// seed fixes how fast each service is; `seed` fixes the luck of every write and operation in it.
     ///
     /// # Errors
     /// [`LabError::Content`] when a volume's content can't be made.

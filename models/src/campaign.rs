@@ -3,7 +3,9 @@
 //! The runs are plain facts; the summary is counted from them and nothing else. It must not know
 //! how a rehearsal is run.
 
+mod parts;
 mod summary;
+mod truth;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,9 +15,12 @@ use crate::plan::{Plan, RoundKind, Verdict};
 use crate::profile::Profile;
 use crate::progress::Progress;
 use crate::report::{Report, RunOutcome};
-use crate::units::Quantiles;
+use crate::step::{Action, Event};
+use crate::units::{Quantiles, Timestamp};
 
+pub use parts::{PartCompared, PartCoverage};
 pub use summary::{CampaignSummary, Coverage, VerdictCount};
+pub use truth::Truth;
 
 /// What `rehearse --runs` writes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +57,9 @@ impl Campaign {
 pub struct CampaignRun {
     /// Seed of its world.
     pub seed: u64,
+    /// Seed of its luck in that world.
+    #[serde(default)]
+    pub luck: u64,
     /// What kept it from a report.
     pub failure: Option<String>,
     /// How it ended, under a policy without limit.
@@ -76,6 +84,9 @@ pub struct CampaignRun {
     pub final_snapshot_seconds: Compared,
     /// Transfer of the final round.
     pub final_transfer_seconds: Compared,
+    /// What the steps of the cutover took of its write downtime.
+    #[serde(default)]
+    pub parts: Vec<PartCompared>,
 }
 
 /// A quantity as predicted and as it came.
@@ -92,9 +103,10 @@ pub struct Compared {
 impl CampaignRun {
     /// A run about which nothing is known yet.
     #[must_use]
-    pub fn of_seed(seed: u64) -> Self {
+    pub fn of_chance(world: u64, luck: u64) -> Self {
         Self {
-            seed,
+            seed: world,
+            luck,
             ..Self::default()
         }
     }
@@ -114,10 +126,30 @@ impl CampaignRun {
         self.final_transfer_seconds.at_plan = last.map(|round| round.transfer_seconds);
     }
 
-    /// Takes up how far the chain was at the last gate.
-    pub fn passed(&mut self, progress: &Progress) {
+    /// Takes up how far the chain was at the last gate, and what was to be expected of each step there.
+    pub fn passed<'a>(
+        &mut self,
+        plan: &Plan,
+        events: impl Iterator<Item = (Timestamp, &'a Event)> + Clone,
+    ) {
+        let gate = events.clone().enumerate().filter(|(_, (_, event))| {
+            matches!(
+                event,
+                Event::Finished {
+                    action: Action::Gate { .. },
+                    ..
+                }
+            )
+        });
+        let Some((index, (at, _))) = gate.last() else {
+            return;
+        };
+        let Ok(progress) = Progress::fold(events.clone().take(index + 1)) else {
+            return;
+        };
         let rounds = progress.gates.last().map_or(0, |gate| gate.rounds);
         self.rounds_before_gate = rounds.saturating_sub(1);
+        self.parts = parts::compared(plan, (&progress, at), events.skip(index + 1));
     }
 
     /// Takes up how it ended.

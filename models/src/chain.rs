@@ -21,6 +21,7 @@ use crate::service::ServiceModel;
 use crate::shares::by_shares;
 
 pub use flush::Since;
+use hop::AROUND;
 pub use signs::{INPUTS, Signs};
 use volume::ChainVolume;
 
@@ -98,6 +99,23 @@ pub struct Cutover {
     pub write_downtime_seconds: f64,
     /// Part of it that does not depend on the delta's size.
     pub fixed_seconds: f64,
+    around: [f64; AROUND.len()],
+}
+
+impl Cutover {
+    /// What one step takes of it; nothing for a step that is no part of a cutover.
+    #[must_use]
+    pub fn seconds_of(&self, step: ServiceStep) -> f64 {
+        match step {
+            ServiceStep::Snapshot => self.round.snapshot_seconds,
+            ServiceStep::Copy => self.round.transfer_seconds,
+            ServiceStep::Freeze => self.freeze_seconds,
+            _ => AROUND
+                .iter()
+                .position(|around| *around == step)
+                .map_or(0.0, |place| self.around[place]),
+        }
+    }
 }
 
 /// When the rounds are taken.
@@ -210,12 +228,14 @@ impl Chain {
         let round = self.hop(fence, &bytes, index, draw, hop::HURRIED);
         let bare = self.hop(fence, &vec![0.0; bytes.len()], index, draw, hop::HURRIED);
         let freeze_seconds = self.once(ServiceStep::Freeze, draw);
-        let fixed = freeze_seconds + self.around(draw);
+        let around = self.around(draw);
+        let fixed = freeze_seconds + around.iter().sum::<f64>();
         Cutover {
             round,
             freeze_seconds,
             write_downtime_seconds: fixed + round.seconds(),
             fixed_seconds: fixed + bare.seconds(),
+            around,
         }
     }
 

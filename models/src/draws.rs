@@ -155,7 +155,9 @@ impl Chance {
         let once = std::array::from_fn(|_| self.call());
         let path = self.uniform();
         self.begin(4 * index + 1);
-        let own = (0..volumes).map(|_| VolumeDraw::at(self.uniform())).collect();
+        let own = (0..volumes)
+            .map(|_| VolumeDraw::at(self.uniform()))
+            .collect();
         self.begin(4 * index + 2);
         let calls = (0..rounds * (1 + volumes)).map(|_| self.call());
         let rounds = calls.collect();

@@ -24,7 +24,7 @@ use crate::service::{self, ServiceModel, Setting};
 use crate::units::{BLOCK_BYTES, GIB, epoch_seconds};
 
 pub(crate) use clock::widened;
-pub use gate::{Taught, at_gate};
+pub use gate::{Taught, at_gate, parts_at_gate};
 pub use spread::{SpreadInput, SpreadShare, shares};
 
 /// The fitted models of one consistency group.

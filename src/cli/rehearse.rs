@@ -40,7 +40,8 @@ pub struct Args {
     /// Stop when the chain is in the target, as `execute` without `--cutover` does.
     #[arg(long)]
     no_cutover: bool,
-    /// Rehearse this many seeds, from the first on, on all cores, and count how often the forecasts held.
+    /// Rehearse this often, four runs in each world from the seed on, on all cores, and count how often the
+    /// forecasts held.
     /// The verdict is that of the scenario's policy; the runs are carried out without its limits, so that
     /// the truth is known where it refuses.
     #[arg(long, value_name = "N", conflicts_with_all = ["journal", "no_cutover"],
@@ -99,16 +100,14 @@ const DISTURBED_RUNS: usize = 100;
 
 /// A campaign; fails when a run did not come to a report, whatever the forecasts were worth.
 fn rehearse_many(args: &Args, scenario: &Scenario, runs: u32, ui: &Ui) -> Result<Exit, CliError> {
-    let seeds: Vec<u64> = (0..runs)
-        .map(|run| scenario.seed.wrapping_add(run.into()))
-        .collect();
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let wanted = usize::try_from(runs).unwrap_or(usize::MAX);
     let announce = |done: usize| {
-        if !args.quiet && (done.is_multiple_of(ANNOUNCED_RUNS) || done == seeds.len()) {
+        if !args.quiet && (done.is_multiple_of(ANNOUNCED_RUNS) || done == wanted) {
             ui.note(&format!("{done} of {runs} runs"));
         }
     };
-    let rehearsed = campaign(&args.scenario, &seeds, threads, announce);
+    let rehearsed = campaign(&args.scenario, (scenario.seed, wanted), threads, announce);
     let campaign = Campaign::of(&scenario.name, rehearsed);
     ui.show(&campaign, view::campaign)?;
     if campaign.summary.cut_over == campaign.summary.runs {

@@ -1,5 +1,8 @@
-//! A campaign: one scenario rehearsed seed after seed, each in a world of its own, to see how often the
+//! A campaign: one scenario rehearsed in world after world, in each with several lucks, to see how often the
 //! forecast holds.
+//!
+//! A world is what its scenario draws and how fast its services are; luck is what varies in it from run to run:
+//! when what is written, and what each operation comes to. So the runs of a world tell its own quantiles.
 //!
 //! Every run is measured and planned as the scenario's operator wishes, and carried out without a
 //! limit on the downtime: a cutover that a limit would stop still tells whether the verdict was
@@ -23,31 +26,56 @@ use crate::journal::Journal;
 /// A limit no cutover reaches: a month.
 const NO_LIMIT_SECONDS: f64 = 30.0 * 86_400.0;
 
-/// Rehearses a scenario with `seeds`, on so many threads; `finished` is told how many runs are done.
-/// The result is in the order of the seeds, whatever the number of threads.
+/// Runs of one world.
+const LUCKS: usize = 4;
+/// Keeps the seeds of two lucks of one world apart from those of other worlds.
+const LUCK_STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// A run's chance.
+#[derive(Clone, Copy, Debug)]
+struct Chance {
+    world: u64,
+    luck: u64,
+}
+
+impl Chance {
+    /// The first luck of a world is its own seed: the run that `rehearse --seed` shows.
+    fn of(first: u64, index: usize) -> Self {
+        let (world, luck) = (index / LUCKS, index % LUCKS);
+        let world = first.wrapping_add(world as u64);
+        Self {
+            world,
+            luck: world.wrapping_add(LUCK_STEP.wrapping_mul(luck as u64)),
+        }
+    }
+}
+
+/// Rehearses a scenario `runs` times, in worlds from the seed `first` on, on so many threads; `finished` is told
+/// how many runs are done. The result is in the order of worlds and lucks, whatever the number of threads.
 pub fn campaign(
     scenario: &Path,
-    seeds: &[u64],
+    (first, runs): (u64, usize),
     threads: usize,
     mut finished: impl FnMut(usize),
 ) -> Vec<CampaignRun> {
     let next = AtomicUsize::new(0);
-    let (done, runs) = mpsc::channel();
-    let mut ordered: Vec<Option<CampaignRun>> = vec![None; seeds.len()];
+    let (done, told) = mpsc::channel();
+    let mut ordered: Vec<Option<CampaignRun>> = vec![None; runs];
     std::thread::scope(|scope| {
-        for _ in 0..threads.clamp(1, seeds.len().max(1)) {
+        for _ in 0..threads.clamp(1, runs.max(1)) {
             let (done, next) = (done.clone(), &next);
             scope.spawn(move || {
-                while let Some((index, seed)) = taken(next, seeds) {
+                while let Some(index) = taken(next, runs) {
                     // Nobody listens only when the campaign itself is over.
-                    if done.send((index, one(scenario, seed))).is_err() {
+                    let run = one(scenario, Chance::of(first, index));
+                    if done.send((index, run)).is_err() {
                         return;
                     }
                 }
             });
         }
         drop(done);
-        for (count, (index, run)) in runs.iter().enumerate() {
+        for (count, (index, run)) in told.iter().enumerate() {
             ordered[index] = Some(run);
             finished(count + 1);
         }
@@ -55,20 +83,20 @@ pub fn campaign(
     ordered.into_iter().flatten().collect()
 }
 
-fn taken(next: &AtomicUsize, seeds: &[u64]) -> Option<(usize, u64)> {
+fn taken(next: &AtomicUsize, runs: usize) -> Option<usize> {
     let index = next.fetch_add(1, Ordering::Relaxed);
-    seeds.get(index).map(|seed| (index, *seed))
+    (index < runs).then_some(index)
 }
 
 /// One run; what keeps it from a report is part of the result.
-fn one(scenario: &Path, seed: u64) -> CampaignRun {
-    let mut run = CampaignRun::of_seed(seed);
-    let told = Scenario::load_with(scenario, Some(seed))
+fn one(scenario: &Path, chance: Chance) -> CampaignRun {
+    let mut run = CampaignRun::of_chance(chance.world, chance.luck);
+    let told = Scenario::load_with(scenario, Some(chance.world))
         .map_err(|error| chain(&error))
         .and_then(|scenario| {
             paused()
                 .map_err(|error| chain(&error))?
-                .block_on(rehearsed(&scenario, seed, &mut run))
+                .block_on(rehearsed(&scenario, chance.luck, &mut run))
                 .map_err(|error| chain(&error))
         });
     match told {
@@ -80,18 +108,20 @@ fn one(scenario: &Path, seed: u64) -> CampaignRun {
 
 async fn rehearsed(
     scenario: &Scenario,
-    seed: u64,
+    luck: u64,
     run: &mut CampaignRun,
 ) -> Result<Report, RehearseError> {
-    let stage = Stage::set(scenario, seed).await?;
+    let stage = Stage::set(scenario, luck).await?;
     let profile = stage.measure(scenario).await?;
     let now = stage.clock.now();
-    run.planned(&make_plan(&profile, &stage.policy, now, seed)?, &profile);
-    let plan = make_plan(&profile, &limitless(&stage.policy), now, seed)?;
+    run.planned(&make_plan(&profile, &stage.policy, now, luck)?, &profile);
+    let plan = make_plan(&profile, &limitless(&stage.policy), now, luck)?;
     let mut journal = Journal::in_memory(&plan)?;
     let goal = Goal { cutover: true };
     carry_out(stage, scenario, goal, &mut journal, &mut |_, _| {}).await?;
-    run.passed(journal.progress());
+    let entries = &journal.recorded().entries;
+    let events = entries.iter().map(|entry| (entry.at, &entry.event));
+    run.passed(&plan, events);
     Ok(build(&plan, journal.progress()))
 }
 

@@ -1,6 +1,8 @@
 //! A campaign as a table: how often plan and gate kept their word.
 
-use snapmigrate_models::campaign::{Campaign, CampaignSummary, Coverage, VerdictCount};
+use snapmigrate_models::campaign::{
+    Campaign, CampaignSummary, Coverage, PartCoverage, VerdictCount,
+};
 
 use super::table::table;
 
@@ -12,10 +14,17 @@ const NAMED_FAILURES: usize = 10;
 pub fn campaign(campaign: &Campaign) -> String {
     let CampaignSummary { runs, cut_over, .. } = campaign.summary;
     format!(
-        "{}: {runs} runs, {cut_over} cut over\n\n{}\n{}{}",
+        "{}: {runs} runs, {cut_over} cut over\n\n{}\n{}\n{}{}{}{}{}",
         campaign.scenario,
         coverage(&campaign.summary),
-        verdict(&campaign.summary.verdict),
+        parts(&campaign.summary),
+        truth(&campaign.summary),
+        verdict("plan", &campaign.summary.verdict),
+        verdict("gate", &campaign.summary.verdict_at_gate),
+        verdict(
+            "gate after two rounds",
+            &campaign.summary.verdict_at_gate_after_two_rounds
+        ),
         failures(campaign)
     )
 }
@@ -58,9 +67,41 @@ fn row(what: &str, coverage: &Coverage) -> Vec<String> {
     ]
 }
 
-fn verdict(counted: &VerdictCount) -> String {
+/// What the gate expected of each step, in seconds.
+fn parts(summary: &CampaignSummary) -> String {
+    let header = [
+        "step at the gate",
+        "P50",
+        "came",
+        "under P50",
+        "under P90",
+        "P90/P50",
+    ];
+    let row = |part: &PartCoverage| {
+        vec![
+            format!("{:?}", part.step).to_lowercase(),
+            format!("{:.0} s", part.median_p50_seconds),
+            format!("{:.0} s", part.median_actual_seconds),
+            format!("{:.0} %", part.coverage.under_p50_percent),
+            format!("{:.0} %", part.coverage.under_p90_percent),
+            format!("{:.2}", part.coverage.median_p90_over_p50),
+        ]
+    };
+    let rows = summary.parts_at_gate.iter().map(row).collect();
+    table(&header, rows, &[1, 2, 3, 4, 5])
+}
+
+fn truth(summary: &CampaignSummary) -> String {
+    let truth = &summary.truth;
     format!(
-        "verdict right in {:.1} %: {} right, {} wrongly promised, {} wrongly refused, {} not scored \
+        "truth: {} worlds by their own runs; luck alone makes P90 {:.2} and P99 {:.2} times a world's centre\n",
+        truth.worlds, truth.luck_factor.p90, truth.luck_factor.p99
+    )
+}
+
+fn verdict(moment: &str, counted: &VerdictCount) -> String {
+    format!(
+        "verdict at the {moment} right in {:.1} %: {} right, {} wrongly promised, {} wrongly refused, {} not scored \
          (within a fifth of the limit, or not known)\n",
         counted.right_percent,
         counted.right,

@@ -24,7 +24,7 @@ const ROOT_WRITTEN_GIB: f64 = 2.5;
 pub struct Ground {
     /// When it begins.
     pub start: DateTime<Utc>,
-    /// The seed of all chance.
+    /// The seed of what varies from run to run; what belongs to the world follows its scenario's seed.
     pub seed: u64,
     /// Keeps the ids of two runs apart; 0 in process.
     pub salt: i64,
@@ -39,7 +39,14 @@ impl World {
     pub fn empty(ground: Ground) -> World {
         let database = Database::with(&toml::Table::new(), None);
         let database = database.expect("the committed database.toml is complete");
-        World::new(ground, Service::instant(), database, FaultSpec::default())
+        let seed = ground.seed;
+        World::new(
+            ground,
+            seed,
+            Service::instant(),
+            database,
+            FaultSpec::default(),
+        )
     }
 
     /// The world of a scenario at its start.
@@ -50,7 +57,7 @@ impl World {
         let (service, database) = (scenario.service.clone(), scenario.database.clone());
         let since = ground.start - oldest_age(&scenario.volumes);
         let seed = ground.seed;
-        let mut world = World::new(ground, service, database, scenario.faults);
+        let mut world = World::new(ground, scenario.seed, service, database, scenario.faults);
         for place in [&scenario.source, &scenario.target] {
             world.add_instance(place);
             world.add_root(place)?;
@@ -73,7 +80,13 @@ impl World {
         Ok(world)
     }
 
-    fn new(ground: Ground, service: Service, database: Database, faults: FaultSpec) -> World {
+    fn new(
+        ground: Ground,
+        world_seed: u64,
+        service: Service,
+        database: Database,
+        faults: FaultSpec,
+    ) -> World {
         let mut settings = ground.settings;
         settings.rates &= service.throttle;
         World {
@@ -95,7 +108,7 @@ impl World {
             volume_tokens: Default::default(),
             snapshot_tokens: Default::default(),
             limits: Limits::new(),
-            chance: Chance::new(ground.seed),
+            chance: Chance::of(world_seed, ground.seed),
             ids: Ids::new(ground.seed, ground.salt),
             two_writers_at: None,
         }

@@ -7,36 +7,37 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
-/// The lab's chance: a seed and how often each named stream was opened.
+/// The lab's chance: the seeds of its world and of its luck, and how often each named stream was opened.
 #[derive(Debug)]
 pub struct Chance {
-    seed: u64,
+    world: u64,
+    luck: u64,
     opened: BTreeMap<String, u64>,
     struck: u64,
 }
 
 impl Chance {
-    /// Chance that repeats with the seed.
-    pub fn new(seed: u64) -> Chance {
+    /// Chance that repeats with the seeds: the world's for what an entity is, the luck's for what its operations
+    /// come to.
+    pub fn of(world: u64, luck: u64) -> Chance {
         Chance {
-            seed,
+            world,
+            luck,
             opened: BTreeMap::new(),
             struck: 0,
         }
     }
 
-    /// The stream of an entity, the same at every call: for what is drawn once per entity.
+    /// The stream of an entity, the same at every call and whatever the luck: for what is drawn once per entity.
     pub fn stream(&self, entity: &str) -> ChaCha8Rng {
-        let digest = Sha256::digest(format!("{}/{entity}", self.seed));
-        ChaCha8Rng::from_seed(digest.into())
+        named(self.world, entity)
     }
 
     /// A fresh stream for the entity's next operation.
     pub fn next(&mut self, entity: &str) -> ChaCha8Rng {
         let number = self.opened.entry(entity.to_owned()).or_insert(0);
         *number += 1;
-        let name = format!("{entity}#{number}");
-        self.stream(&name)
+        named(self.luck, &format!("{entity}#{number}"))
     }
 
     /// Whether a fault with this probability strikes the entity's next operation.
@@ -52,13 +53,18 @@ impl Chance {
     }
 }
 
+fn named(seed: u64, name: &str) -> ChaCha8Rng {
+    let digest = Sha256::digest(format!("{seed}/{name}"));
+    ChaCha8Rng::from_seed(digest.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn one_entity_does_not_shift_another() {
-        let (mut quiet, mut busy) = (Chance::new(5), Chance::new(5));
+        let (mut quiet, mut busy) = (Chance::of(5, 5), Chance::of(5, 5));
         for _ in 0..10 {
             busy.next("vol-b");
         }
@@ -69,6 +75,19 @@ mod tests {
         assert_ne!(
             quiet.next("vol-a").random::<u64>(),
             quiet.next("vol-b").random::<u64>()
+        );
+    }
+
+    #[test]
+    fn luck_moves_operations_and_leaves_entities() {
+        let (mut one, mut other) = (Chance::of(5, 5), Chance::of(5, 6));
+        assert_eq!(
+            one.stream("vol-a").random::<u64>(),
+            other.stream("vol-a").random::<u64>()
+        );
+        assert_ne!(
+            one.next("vol-a").random::<u64>(),
+            other.next("vol-a").random::<u64>()
         );
     }
 }

@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CampaignRun, Compared};
+use super::parts::PARTS;
+use super::{CampaignRun, Compared, PartCoverage, Truth};
+use crate::observation::ServiceStep;
 use crate::plan::Verdict;
 use crate::units::Quantiles;
 
@@ -33,6 +35,18 @@ pub struct CampaignSummary {
     pub final_delta_at_gate_after_two_rounds: Coverage,
     /// Whether the plans' verdicts were right.
     pub verdict: VerdictCount,
+    /// Whether the last gate's, with the policy's limit, were.
+    #[serde(default)]
+    pub verdict_at_gate: VerdictCount,
+    /// The same where at least two rounds had followed the base.
+    #[serde(default)]
+    pub verdict_at_gate_after_two_rounds: VerdictCount,
+    /// What the verdicts are held against.
+    #[serde(default)]
+    pub truth: Truth,
+    /// The steps of the cutover, as the last gate expected them.
+    #[serde(default)]
+    pub parts_at_gate: Vec<PartCoverage>,
 }
 
 /// How a predicted quantity compares with what came.
@@ -50,7 +64,7 @@ pub struct Coverage {
     pub median_abs_log_error: f64,
 }
 
-/// Verdicts against the truth: the write downtime that came, in the window that was chosen.
+/// Verdicts against the truth: the write downtime that the world keeps at the policy's confidence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VerdictCount {
     /// Said to converge and did, or said not to and did not.
@@ -78,6 +92,10 @@ impl CampaignSummary {
         let delta = |run: &CampaignRun| run.final_delta_bytes;
         let plan = |compared: &Compared| compared.at_plan;
         let gate = |compared: &Compared| compared.at_gate;
+        let truth = Truth::of(runs);
+        let scored = |runs: &[&CampaignRun], said: &dyn Fn(&CampaignRun) -> Option<bool>| {
+            VerdictCount::of(runs, &truth, said)
+        };
         Self {
             runs: super::count(runs.len()),
             cut_over: super::count(runs.iter().filter(|run| run.failure.is_none()).count()),
@@ -87,7 +105,11 @@ impl CampaignSummary {
             final_delta_at_plan: Coverage::of(&all, delta, plan),
             final_delta_at_gate: Coverage::of(&all, delta, gate),
             final_delta_at_gate_after_two_rounds: Coverage::of(&taught, delta, gate),
-            verdict: VerdictCount::of(runs),
+            verdict: scored(&all, &said_at_plan),
+            verdict_at_gate: scored(&all, &said_at_gate),
+            verdict_at_gate_after_two_rounds: scored(&taught, &said_at_gate),
+            parts_at_gate: PARTS.iter().map(|step| part(&all, *step)).collect(),
+            truth,
         }
     }
 }
@@ -123,12 +145,16 @@ impl Coverage {
 }
 
 impl VerdictCount {
-    fn of(runs: &[CampaignRun]) -> Self {
+    fn of(
+        runs: &[&CampaignRun],
+        truth: &Truth,
+        said: &dyn Fn(&CampaignRun) -> Option<bool>,
+    ) -> Self {
         let mut counted = Self::default();
         for run in runs {
-            let place = match scored(run) {
+            let place = match said(run).zip(within_limit(run, truth)) {
                 None => &mut counted.not_scored,
-                Some((said, came)) if said == came => &mut counted.right,
+                Some((said, true_one)) if said == true_one => &mut counted.right,
                 Some((true, _)) => &mut counted.wrongly_promised,
                 Some((false, _)) => &mut counted.wrongly_refused,
             };
@@ -140,15 +166,40 @@ impl VerdictCount {
     }
 }
 
-/// Whether a run was said to converge, and whether it did; none when the truth is unknown or too
-/// close to the limit.
-fn scored(run: &CampaignRun) -> Option<(bool, bool)> {
-    let said = matches!(
+fn said_at_plan(run: &CampaignRun) -> Option<bool> {
+    Some(matches!(
         run.verdict?,
         Verdict::Converges | Verdict::ConvergesInWindow
-    );
-    let share = run.write_downtime_seconds.actual? / run.limit_seconds;
-    ((share - 1.0).abs() > CLOSE_TO_LIMIT).then_some((said, share <= 1.0))
+    ))
+}
+
+fn said_at_gate(run: &CampaignRun) -> Option<bool> {
+    let forecast = run.write_downtime_seconds.at_gate?;
+    Some(forecast.at_confidence(run.confidence) <= run.limit_seconds)
+}
+
+/// Whether the world of a run keeps the limit; none when that is unknown or too close.
+fn within_limit(run: &CampaignRun, truth: &Truth) -> Option<bool> {
+    let share = truth.seconds(run.seed, run.confidence)? / run.limit_seconds;
+    ((share - 1.0).abs() > CLOSE_TO_LIMIT).then_some(share <= 1.0)
+}
+
+/// One step over all runs.
+fn part(runs: &[&CampaignRun], step: ServiceStep) -> PartCoverage {
+    let of = |run: &CampaignRun| {
+        let part = run.parts.iter().find(|part| part.step == step);
+        part.map_or_else(Compared::default, |part| part.seconds)
+    };
+    let middle = |value: &dyn Fn(Compared) -> Option<f64>| {
+        let values = runs.iter().filter_map(|run| value(of(run)));
+        Quantiles::of(&mut values.collect::<Vec<f64>>()).p50
+    };
+    PartCoverage {
+        step,
+        coverage: Coverage::of(runs, of, |compared| compared.at_gate),
+        median_p50_seconds: middle(&|part| Some(part.at_gate?.p50)),
+        median_actual_seconds: middle(&|part| part.actual),
+    }
 }
 
 fn percent(part: usize, whole: usize) -> f64 {
@@ -166,6 +217,7 @@ mod tests {
         CampaignRun {
             verdict: Some(verdict),
             limit_seconds,
+            confidence: 0.9,
             rounds_before_gate: 2,
             write_downtime_seconds: Compared {
                 at_plan: Some(Quantiles {
@@ -196,7 +248,8 @@ mod tests {
 
     #[test]
     fn a_verdict_counts_where_the_truth_is_clear() {
-        let runs = [
+        // Each world was run twice, and both times it took the same.
+        let worlds = [
             run(Verdict::Converges, 1000.0, Some(700.0)),
             run(Verdict::ConvergesInWindow, 500.0, Some(700.0)),
             run(Verdict::DoesNotConverge, 500.0, Some(700.0)),
@@ -204,13 +257,37 @@ mod tests {
             run(Verdict::Converges, 800.0, Some(700.0)),
             run(Verdict::Converges, 800.0, None),
         ];
+        let twice = |(seed, run): (u64, CampaignRun)| {
+            let run = CampaignRun { seed, ..run };
+            [run.clone(), run]
+        };
+        let runs: Vec<CampaignRun> = (0..).zip(worlds).flat_map(twice).collect();
         let counted = CampaignSummary::of(&runs).verdict;
         let parts = (
             counted.right,
             counted.wrongly_promised,
             counted.wrongly_refused,
         );
-        assert_eq!((parts, counted.not_scored), ((2, 1, 1), 2));
+        assert_eq!((parts, counted.not_scored), ((4, 2, 2), 4));
         assert_eq!(counted.right_percent, 50.0);
+    }
+
+    #[test]
+    fn the_gate_is_judged_by_its_forecast_at_the_policys_confidence() {
+        let promise = |p90: f64| CampaignRun {
+            confidence: 0.9,
+            write_downtime_seconds: Compared {
+                at_gate: Some(Quantiles {
+                    p50: 400.0,
+                    p90,
+                    p99: 9000.0,
+                }),
+                actual: Some(500.0),
+                at_plan: None,
+            },
+            ..run(Verdict::Converges, 1000.0, None)
+        };
+        let counted = CampaignSummary::of(&[promise(900.0), promise(1100.0)]).verdict_at_gate;
+        assert_eq!((counted.right, counted.wrongly_refused), (1, 1));
     }
 }

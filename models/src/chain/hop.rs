@@ -10,6 +10,14 @@ use crate::policy::TransferPath;
 /// fence: those of the executor.
 pub(super) const UNHURRIED: (f64, f64) = (15.0, 300.0);
 pub(super) const HURRIED: (f64, f64) = (2.0, 10.0);
+/// What comes once, around the final round.
+pub(super) const AROUND: [ServiceStep; 5] = [
+    ServiceStep::Fence,
+    ServiceStep::CreateVolume,
+    ServiceStep::Attach,
+    ServiceStep::Recovery,
+    ServiceStep::Activate,
+];
 /// A pause is this share of what was waited so far.
 const PAUSE_SHARE: f64 = 0.05;
 
@@ -97,25 +105,18 @@ impl Chain {
             .sum()
     }
 
-    /// Fence, restore, start and switch: all of the downtime that no snapshot or transfer takes.
-    pub(super) fn around(&self, draw: &Draw) -> f64 {
+    /// Fence, restore, start and switch: all of the downtime that no snapshot or transfer takes, in the order of
+    /// [`AROUND`].
+    pub(super) fn around(&self, draw: &Draw) -> [f64; AROUND.len()] {
         let direct = self.circumstances.path == TransferPath::Direct;
-        let waited = |step| {
-            let seconds = self.once(step, draw);
-            seconds + unseen(seconds, HURRIED, draw.call(0, step))
-        };
-        let mut all = 0.0;
-        if !direct {
-            all += waited(ServiceStep::CreateVolume) + waited(ServiceStep::Attach);
-        }
-        if self.database {
-            let serve = [
-                ServiceStep::Fence,
-                ServiceStep::Recovery,
-                ServiceStep::Activate,
-            ];
-            all += serve.map(|step| self.once(step, draw)).iter().sum::<f64>();
-        }
-        all
+        AROUND.map(|step| match step {
+            ServiceStep::CreateVolume | ServiceStep::Attach if direct => 0.0,
+            ServiceStep::CreateVolume | ServiceStep::Attach => {
+                let seconds = self.once(step, draw);
+                seconds + unseen(seconds, HURRIED, draw.call(0, step))
+            }
+            _ if !self.database => 0.0,
+            _ => self.once(step, draw),
+        })
     }
 }

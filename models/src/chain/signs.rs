@@ -23,7 +23,7 @@ impl Chain {
             self.service(step)
                 .map_or(0.0, |model| model.mean_seconds(share, z))
         };
-        let around = self.around(draw) + self.once(ServiceStep::Freeze, draw);
+        let around = self.around(draw).iter().sum::<f64>() + self.once(ServiceStep::Freeze, draw);
         [
             volume,
             curve,

@@ -82,7 +82,8 @@ impl ChainVolume {
         let (row, down) = cell((days.ln() - FIRST_LOG_DAYS) / LOG_DAYS_STEP, ROWS);
         let (column, right) = cell((log_odds - FIRST_LOG_ODDS) / LOG_ODDS_STEP, LEVELS);
         let errors = |row: usize, column: usize| self.log_errors[row * LEVELS + column];
-        let ends = [column, column + 1].map(|column| (errors(row, column), errors(row + 1, column)));
+        let ends =
+            [column, column + 1].map(|column| (errors(row, column), errors(row + 1, column)));
         if ends.iter().all(|(before, after)| after >= before) {
             let [left, next] = ends.map(|(before, after)| before + down * (after - before));
             return left + right * (next - left);

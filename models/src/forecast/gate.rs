@@ -37,6 +37,27 @@ pub fn at_gate(plan: &Plan, evidence: &Evidence, now: Timestamp, seed: u64) -> F
     )
 }
 
+/// What each of `steps` will take of a cutover that starts now, on fewer draws: to be held against what came.
+#[must_use]
+pub fn parts_at_gate(
+    plan: &Plan,
+    (evidence, now): (&Evidence, Timestamp),
+    steps: &[ServiceStep],
+) -> Vec<Quantiles> {
+    let model = taught(plan, evidence, now);
+    let seconds = epoch_seconds(now);
+    let chain = Chain::of(&model, Circumstances::plain(path_of(plan)), seconds);
+    let since = last_round(plan, evidence, now);
+    let play =
+        |draw: &Draw| chain.cutover(since, seconds + chain.checkpoint_seconds(draw), 0, draw);
+    let ends = outcomes(plan.seed, chain.volumes(), 1, GLANCE_DRAWS, play);
+    let part = |step: &ServiceStep| {
+        let seconds = ends.iter().map(|end| end.seconds_of(*step));
+        Quantiles::of(&mut seconds.collect::<Vec<f64>>())
+    };
+    steps.iter().map(part).collect()
+}
+
 /// The plan's models after what was measured so far: taught once, asked several times while the
 /// next step is weighed.
 #[derive(Clone, Debug)]
