@@ -149,6 +149,38 @@ fn coldsnap_brings_back_what_it_took() {
     assert!(lab.stop().success());
 }
 
+#[test]
+fn coldsnap_reads_what_was_put_onto_its_snapshot() {
+    let dir = scratch("onto");
+    let lab = Server::lab(&dir.join("lab"), &[]);
+    let name = |file: &str| dir.join(file).to_str().expect("UTF-8").to_owned();
+    let (before, after, again) = (name("before.img"), name("after.img"), name("again.img"));
+    image(Path::new(&before));
+    let held = image(Path::new(&after));
+    let send = ["upload", "--no-progress", "--wait"];
+    let first = coldsnap_run(&lab, &[&send[..], &[before.as_str()]].concat());
+    let related = ["--parent-snapshot-id", first.as_str(), after.as_str()];
+    let second = coldsnap_run(&lab, &[&send[..], &related].concat());
+    let mut sync = snapmigrate(Some(SOURCE));
+    sync.args([
+        "sync", "--json", "--from", &first, "--to", &second, "--onto", &first,
+    ]);
+    sync.args([
+        "--source-region",
+        "us-east-1",
+        "--endpoint-url",
+        &lab.url,
+        "--state",
+    ]);
+    let report: Value = serde_json::from_str(&succeed(sync.arg(dir.join("record")))).expect("JSON");
+    assert_eq!(report["proved"], true, "{report}");
+    let made = report["target"].as_str().expect("a snapshot");
+    let fetch = ["download", "--no-progress", "--force", made, again.as_str()];
+    coldsnap_run(&lab, &fetch);
+    assert!(holds(Path::new(&again), &held), "{made} is not {second}");
+    assert!(lab.stop().success());
+}
+
 fn create_volume(lab: &Server) {
     let mut aws = command(&python().with_file_name("aws"), Some(SOURCE));
     aws.args(["--endpoint-url", &lab.url, "--region", "us-east-1"]);

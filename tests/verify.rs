@@ -171,7 +171,10 @@ fn one_flipped_bit_anywhere_is_a_mismatch() {
     let written = 7 * BLOCK + 8192 + 17;
     let hole = 2 * BLOCK + 5;
     let last = (1 << 30) - 1;
-    for offset in [written, hole, last] {
+    // And bytes all over the volume, near its beginning more than elsewhere.
+    let scattered =
+        (1..8_u64).map(|n| n * 0x9e37_79b9 % if n % 2 == 0 { 1 << 30 } else { BLOCKS * BLOCK });
+    for offset in [written, hole, last].into_iter().chain(scattered) {
         exact();
         flip(&copy, offset);
         assert_eq!(

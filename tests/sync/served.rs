@@ -110,6 +110,23 @@ impl Served {
         }
     }
 
+    /// A snapshot under way: started through the EBS direct APIs, never completed.
+    pub fn pending(&self) -> String {
+        let body = r#"{"VolumeSize":1}"#;
+        let mut stream = TcpStream::connect(self.address()).expect("the server listens");
+        let who = authorization_in(REGION).replace("/ec2/", "/ebs/");
+        write!(
+            stream,
+            "POST /snapshots HTTP/1.1\r\nhost: lab\r\nconnection: close\r\nauthorization: {who}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        ids(&answer, "snap-").swap_remove(0)
+    }
+
     pub fn file(&self, name: &str) -> PathBuf {
         self.scratch.0.join(name)
     }
@@ -183,6 +200,8 @@ struct Control {
     left: AtomicI64,
     /// Answer bytes that may still pass before everything stands still.
     room: AtomicI64,
+    /// Answer bytes after which one answer stands still for good while the others go on.
+    hold: AtomicI64,
     cut: AtomicBool,
 }
 
@@ -194,6 +213,7 @@ impl Wire {
             to: server.address(),
             left: AtomicI64::new(-1),
             room: AtomicI64::new(i64::MAX),
+            hold: AtomicI64::new(i64::MAX),
             cut: AtomicBool::new(false),
         });
         let shared = Arc::clone(&control);
@@ -223,6 +243,12 @@ impl Wire {
     /// Lets this many answer bytes pass from now; then answers stand still until more may pass or the wire is cut.
     pub fn let_pass(&self, bytes: i64) {
         self.control.room.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Lets one block's answer stand still for good, after this many blocks' bytes from now.
+    pub fn hold_one(&self, after_blocks: i64) {
+        let bytes = after_blocks * BLOCK_BYTES;
+        self.control.hold.store(bytes, Ordering::SeqCst);
     }
 
     /// Starts the tool, lets this many blocks' bytes pass, and kills it when its record shows some of them.
@@ -278,6 +304,7 @@ impl Control {
             if answers {
                 self.pass(&mut buffer[..read]);
                 self.wait_for_room(read);
+                self.hold_if_it_is_the_one(read);
             }
             if to.write_all(&buffer[..read]).is_err() {
                 break;
@@ -294,6 +321,19 @@ impl Control {
         }
         while self.room.load(Ordering::SeqCst) <= 0 && !self.cut.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn hold_if_it_is_the_one(&self, bytes: usize) {
+        let bytes = i64::try_from(bytes).expect("small");
+        let before = self.hold.fetch_sub(bytes, Ordering::SeqCst);
+        // Only blocks come in long pieces.
+        if before > 0 && before <= bytes && bytes < 16 << 10 {
+            self.hold.store(1, Ordering::SeqCst);
+        } else if before > 0 && before <= bytes {
+            while !self.cut.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(20));
+            }
         }
     }
 

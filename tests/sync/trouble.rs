@@ -158,6 +158,41 @@ fn an_endpoint_that_is_gone_ends_it_and_it_goes_on_later() {
 }
 
 #[test]
+fn a_read_that_stands_still_is_sent_once_more() {
+    let lab = Served::start(&[]);
+    let wire = Wire::to(&lab);
+    let (id, mut volume) = lab.volume();
+    (0..300).for_each(|block| volume.write(block, 9, 3, 100));
+    let snapshot = lab.snapshot(&id);
+    let target = lab.file("target.img");
+    wire.hold_one(100);
+    let mut command = lab.command(&wire.url, &["sync", "--to", &snapshot, "--json"], &target);
+    let run = command.output().expect("it runs");
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    assert_eq!(differs(&target, &volume.image, GIB_BLOCKS), None);
+    let report: serde_json::Value = serde_json::from_slice(&run.stdout).expect("a document");
+    assert!(report["calls"]["hedged"].as_u64() > Some(0), "{report}");
+}
+
+#[test]
+fn what_may_not_be_read_is_named_and_nothing_is_begun() {
+    let lab = Served::start(&[]);
+    let (id, mut volume) = lab.volume();
+    volume.write(3, 0, 1, 10);
+    let snapshot = lab.snapshot(&id);
+    let target = lab.file("target.img");
+    let pending = lab.pending();
+    let early = ["sync", "--to", &pending];
+    lab.refused(1, "is pending: only a completed snapshot", &early, &target);
+    let mut stranger = lab.command(&lab.url, &["sync", "--to", &snapshot], &target);
+    let run = stranger.env("AWS_ACCESS_KEY_ID", "333333333333").output();
+    let run = run.expect("it runs");
+    assert_eq!(run.status.code(), Some(1), "{}", said(&run));
+    assert!(said(&run).contains(&snapshot), "{}", said(&run));
+    assert!(!target.exists() && !record(&target).exists());
+}
+
+#[test]
 fn it_settles_at_the_quota() {
     let lab = Served::start(&["--quota", "on", "--time-scale", "100000"]);
     let (id, mut volume) = lab.volume();

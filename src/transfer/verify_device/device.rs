@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -26,6 +27,8 @@ pub(super) struct Device {
     direct: Option<File>,
     bytes: u64,
     is_file: bool,
+    /// Buffers that are free at present.
+    free: Mutex<Vec<Aligned>>,
 }
 
 impl Device {
@@ -48,6 +51,7 @@ impl Device {
             direct: direct.ok().map(File::from),
             bytes,
             is_file: kind.is_file(),
+            free: Mutex::default(),
         })
     }
 
@@ -71,9 +75,16 @@ impl Device {
         block: u64,
         expected: &[u8],
     ) -> Result<Option<Sha>, SyncError> {
-        let mut now = Aligned::zeroed(BLOCK);
+        let free = self.free().pop();
+        let mut now = free.unwrap_or_else(Self::buffer);
         self.read(block, &mut now)?;
-        Ok((*now != *expected).then(|| Sha256::digest(&*now).into()))
+        let other = (*now != *expected).then(|| Sha256::digest(&*now).into());
+        self.free().push(now);
+        Ok(other)
+    }
+
+    fn free(&self) -> MutexGuard<'_, Vec<Aligned>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a block is zeros; `buffer` is for its bytes.
