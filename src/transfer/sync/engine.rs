@@ -161,7 +161,9 @@ impl<'a> Engine<'a> {
             self.unsettled.extend(ended(done)??.good);
         }
         while !self.unsettled.is_empty() || !self.settling.is_empty() {
-            self.settle();
+            if !self.unsettled.is_empty() {
+                self.settle();
+            }
             if let Some(done) = self.settling.join_next().await {
                 ended(done)??;
             }
