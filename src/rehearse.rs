@@ -239,6 +239,20 @@ duration_seconds = 60
 history_hours = 24
 "#;
 
+    #[test]
+    fn every_scenario_loads_with_a_policy_that_makes_sense() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/scenarios");
+        let mut seen = 0;
+        for entry in std::fs::read_dir(folder).expect("the scenarios") {
+            let path = entry.expect("a file").path();
+            let scenario = Scenario::load_with(&path, None).expect("a scenario");
+            let policy = Policy::from_table(policy_table(&scenario));
+            assert!(policy.is_ok(), "{}: {policy:?}", path.display());
+            seen += 1;
+        }
+        assert!(seen >= 16, "{seen} scenarios");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_sdk_measures_a_volume_of_the_lab() {
         let scenario = Scenario::parse(SMALL).expect("a scenario");

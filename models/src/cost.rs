@@ -22,6 +22,8 @@ pub struct Prices {
     pub snapshot_gib_month: f64,
     /// Transfer between regions per GiB.
     pub transfer_gib: f64,
+    /// Time-based copy within 15 minutes, per GiB copied.
+    pub time_based_copy_gib: f64,
     /// Listing requests of the direct APIs.
     pub list_thousand_requests: f64,
     /// Blocks read over the direct APIs.

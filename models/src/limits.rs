@@ -26,6 +26,10 @@ pub struct Limits {
     pub direct_list_seconds: f64,
     /// Most blocks on one page of a listing.
     pub blocks_per_list_page: u64,
+    /// A time-based copy's completion is a multiple of this, and never less.
+    pub time_based_copy_step_seconds: f64,
+    /// Rate at which one time-based copy is promised at most.
+    pub time_based_copy_bytes_per_second: f64,
     /// Lowest provisioned initialization rate.
     pub initialization_mib_per_second_min: u32,
     /// Highest provisioned initialization rate.

@@ -53,6 +53,9 @@ pub struct Plan {
     pub bounds: Bounds,
     /// What would change the downtime, and by how much.
     pub what_if: Vec<WhatIf>,
+    /// What would serve better where a chain of snapshots is the wrong tool.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<Alternative>,
     /// What was considered, rejected, binding.
     pub rationale: Vec<String>,
     /// The fitted models, so that the forecast can be brought up to date as rounds are measured.
@@ -239,4 +242,17 @@ pub struct WhatIf {
     pub change: String,
     /// Downtime under it.
     pub write_downtime_seconds: Quantiles,
+}
+
+/// Another way to move the database, with what its maker says of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Alternative {
+    /// Name.
+    pub name: String,
+    /// What it promises.
+    pub promise: String,
+    /// What it needs, and where it ends.
+    pub limits: String,
+    /// Where that stands.
+    pub source: String,
 }

@@ -3,13 +3,19 @@
 //! Every candidate is played through on the same draws, so that a better one is better by its
 //! plan and not by luck. It must not know the cloud, and it changes nothing.
 
+mod alternatives;
+mod choice;
 mod demand;
 mod error;
+mod fences;
 mod keys;
 mod levels;
+mod oracle;
 mod play;
+mod rivals;
 mod search;
 mod verdict;
+mod what_if;
 
 use crate::calibration::History;
 use crate::chain::{Circumstances, Run};
@@ -27,6 +33,7 @@ use crate::units::{Quantiles, Timestamp, at_epoch_seconds, epoch_seconds, span};
 
 pub use error::PlanError;
 pub(crate) use play::Play;
+pub use rivals::{Comparison, compare};
 use search::{Candidate, Search};
 
 /// Makes the plan for `profile` under `policy`, as of `now`. The same arguments give the same
@@ -84,7 +91,8 @@ pub fn make_plan_with(
         paths: path_choices(&search, &found.candidate, seed),
         cost: lines(&spent),
         bounds: bounds(policy, &search, &found, &play),
-        what_if: verdict::what_if(&search, &found),
+        what_if: what_if::what_if(&search, &found),
+        alternatives: alternatives::alternatives(&demand, policy, verdict.verdict),
         rationale: verdict.rationale,
         model,
     };

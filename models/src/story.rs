@@ -119,6 +119,7 @@ pub(crate) fn plan() -> Plan {
             latest_fence: after(6 * 3600),
         },
         what_if: Vec::new(),
+        alternatives: Vec::new(),
         rationale: Vec::new(),
         model: FittedModel {
             volumes: Vec::new(),

@@ -1,8 +1,11 @@
 //! `plan`: from a profile and a policy to a plan.
 
+mod rivals;
+
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
+use snapmigrate_models::calibration::History;
 use snapmigrate_models::format::Document;
 use snapmigrate_models::ids::InstanceId;
 use snapmigrate_models::plan::{Plan, Verdict};
@@ -27,17 +30,31 @@ Examples:
   snapmigrate plan --profile profile.json --policy policy.toml -o plan.json
   snapmigrate plan --profile profile.json --target-account 222222222222 --target-region eu-west-1 \\
     --target-zone eu-west-1a --max-write-downtime-seconds 900 -o plan.json
-  snapmigrate plan --instance i-0abc --source-region us-east-1 --policy policy.toml"
+  snapmigrate plan --instance i-0abc --source-region us-east-1 --policy policy.toml
+  snapmigrate plan --scenario fixtures/scenarios/fourteen-hours.toml -o plan.json
+  snapmigrate plan --rivals --profile profile.json --policy policy.toml --seeds 5"
 )]
 pub struct Args {
     /// Profile that `measure` wrote.
     #[arg(
         long,
         value_name = "FILE",
-        required_unless_present = "instance",
-        conflicts_with = "instance"
+        required_unless_present_any = ["instance", "scenario"],
+        conflicts_with_all = ["instance", "scenario"]
     )]
     profile: Option<PathBuf>,
+    /// Measure this scenario's instance on the embedded lab, and plan by the scenario's policy; may be given
+    /// several times with --rivals.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["instance", "policy"])]
+    scenario: Vec<PathBuf>,
+    /// Show the schedule beside simpler ones (hourly rounds, Azure Migrate's cycle, back-to-back rounds) and
+    /// beside an oracle that knows all writing and luck beforehand, on the same draws.
+    #[arg(long, conflicts_with = "output")]
+    rivals: bool,
+    /// With --rivals: so many seeds, from --seed on; a scenario is another world with each.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "rivals",
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    seeds: u32,
     /// Measure this instance now instead of reading a profile.
     #[arg(long, value_name = "ID")]
     instance: Option<InstanceId>,
@@ -63,18 +80,55 @@ pub struct Args {
 
 /// Plans, saves, shows.
 pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
-    let policy = policy(args)?;
-    let profile = profile(args, ui)?;
-    let now = args
-        .at
-        .unwrap_or_else(|| Clock::System.now().max(profile.inventory.taken_at));
-    let history = args.state.read(ui).learned();
-    let plan = make_plan_with(&profile, &policy, &history, now, args.seed).map_err(refusal)?;
+    if args.rivals {
+        return rivals::run(args, ui);
+    }
+    let Given {
+        profile,
+        policy,
+        now,
+        seed,
+    } = match args.scenario.as_slice() {
+        [] => given(args, ui)?,
+        [path] => rivals::measured(path, None)?,
+        _ => {
+            return Err(CliError::usage(
+                "--scenario: one at a time, without --rivals",
+            ));
+        }
+    };
+    let history = match args.scenario.is_empty() {
+        true => args.state.read(ui).learned(),
+        false => History::default(),
+    };
+    let plan = make_plan_with(&profile, &policy, &history, now, seed).map_err(refusal)?;
     if let Some(path) = &args.output {
         files::save(path, &plan.to_json())?;
     }
     ui.show(&plan, view::plan)?;
     Ok(exit(&plan))
+}
+
+/// What a plan is made from.
+struct Given {
+    profile: Profile,
+    policy: Policy,
+    now: DateTime<Utc>,
+    seed: u64,
+}
+
+fn given(args: &Args, ui: &Ui) -> Result<Given, CliError> {
+    let policy = policy(args)?;
+    let profile = profile(args, ui)?;
+    let now = args
+        .at
+        .unwrap_or_else(|| Clock::System.now().max(profile.inventory.taken_at));
+    Ok(Given {
+        profile,
+        policy,
+        now,
+        seed: args.seed,
+    })
 }
 
 /// Wishes that make no sense are a usage error; sensible ones that cannot be had are infeasible.

@@ -24,6 +24,7 @@ pub fn plan(plan: &Plan) -> String {
         titled("Paths", &paths(plan)),
         titled("Cost", &cost(plan)),
         titled("What if", &what_if(plan)),
+        titled("Better tools for this", &alternatives(plan)),
         titled("Why", &list(&plan.rationale)),
         titled(
             "Where the numbers come from",
@@ -206,6 +207,16 @@ fn cost(plan: &Plan) -> String {
         ]
     });
     table(&["item", "p50", "p90", "basis"], rows.collect(), &[1, 2])
+}
+
+fn alternatives(plan: &Plan) -> String {
+    let line = |way: &snapmigrate_models::plan::Alternative| {
+        format!(
+            "{}: {} ({}; {})",
+            way.name, way.promise, way.limits, way.source
+        )
+    };
+    list(&plan.alternatives.iter().map(line).collect::<Vec<_>>())
 }
 
 fn what_if(plan: &Plan) -> String {

@@ -31,7 +31,8 @@ pub(crate) struct Demand {
     pub(crate) confidence: f64,
     budget_usd: Option<f64>,
     target_volume_type: Option<String>,
-    volumes: Vec<(u64, String)>,
+    /// Size and target type of each volume.
+    pub(super) volumes: Vec<(u64, String)>,
 }
 
 impl Demand {

@@ -15,18 +15,13 @@ use super::demand::Demand;
 use super::levels::{highest, quantile};
 use super::{PlanError, seconds_of, window};
 
-const HOUR: f64 = 3600.0;
-/// Hours after the base in which the quiet hour is looked for.
-const HORIZON_HOURS: f64 = 48.0;
-/// Days after the base in which a window of the policy is looked for, when none comes sooner.
-const FAR_HORIZON_DAYS: f64 = 8.0;
-/// However uncertain the base is, start times further away are not searched.
-const LONGEST_HORIZON_DAYS: f64 = 14.0;
 /// A window without an end stays open this long.
-const OPEN_SECONDS: f64 = 24.0 * HOUR;
-/// Draws behind the backward timing of rounds, and the share of them that are in time.
+const OPEN_SECONDS: f64 = 24.0 * 3600.0;
+/// Draws behind the backward timing of rounds, and the share of them that are in time for the next. The
+/// fence waits for a round that is late, while the source serves: what is early only makes the next
+/// delta longer.
 const TIMING_DRAWS: usize = 32;
-const IN_TIME: f64 = 0.85;
+const IN_TIME: f64 = 0.15;
 /// Share of runs that are earlier than the times shown for rounds taken at once.
 const EARLY: f64 = 0.05;
 /// Without a single measured delta a schedule is judged by its median: the base and the first
@@ -34,10 +29,10 @@ const EARLY: f64 = 0.05;
 const EVEN_ODDS: f64 = 0.5;
 /// Rounds of a chain that is hurried on.
 const EAGER_ROUNDS: usize = 8;
-/// A further round must gain this share of the downtime (the fixed point is approached
-/// geometrically, within a tenth of it more rounds are not worth their time), a later window this.
-const ROUND_GAIN: f64 = 0.1;
-const WINDOW_GAIN: f64 = 0.05;
+/// A further round must gain this share of the downtime: less is below what the draws can tell.
+const ROUND_GAIN: f64 = 0.01;
+/// So many further rounds must not gain it together.
+const STALLED_ROUNDS: usize = 3;
 
 /// A schedule that could be chosen.
 #[derive(Clone, Debug)]
@@ -66,7 +61,7 @@ pub(crate) struct Search<'a> {
     pub(crate) demand: &'a Demand,
     pub(crate) chain: Chain,
     pub(crate) draws: Vec<Draw>,
-    base: Itinerary,
+    pub(super) base: Itinerary,
     /// Half of the bases are in the target by then.
     pub(crate) base_expected: f64,
     /// Nine in ten bases are in the target by then.
@@ -131,79 +126,16 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The best candidate: least downtime at the policy's confidence; among nearly equal ones
-    /// the earliest window and the fewest rounds.
-    pub(crate) fn best(&self) -> Result<Found, PlanError> {
-        let mut options: Vec<Found> = Vec::new();
-        if self.demand.hours.is_empty() {
-            options.extend(self.settled(&|rounds| Some(self.at_once(rounds))));
-        }
-        for (fence, end) in self.fences() {
-            options.extend(self.settled(&|rounds| self.timed(rounds, fence, end)));
-        }
-        let least = options
-            .iter()
-            .map(|found| found.downtime_seconds)
-            .fold(f64::INFINITY, f64::min);
-        let windows = options
-            .iter()
-            .map(|found| (found.candidate.itinerary.fence, found.downtime_seconds))
-            .collect();
-        options
-            .into_iter()
-            .find(|found| found.downtime_seconds <= least * (1.0 + WINDOW_GAIN))
-            .map(|found| Found { windows, ..found })
-            .ok_or_else(|| self.no_window())
-    }
-
-    fn no_window(&self) -> PlanError {
-        let ready = at_epoch_seconds(self.base_ready).format("%Y-%m-%d %H:%M UTC");
-        PlanError::Contradiction {
-            one: match self.demand.latest_finish {
-                Some(latest) => format!("latest_finish is {latest}"),
-                None => "the policy's windows are too short or too rare".to_owned(),
-            },
-            other: format!(
-                "the base is surely in the target only by {ready}, and no allowed window fits in after it"
-            ),
-            remedy: "move latest_finish or widen the windows",
-        }
-    }
-
-    /// Fences to try, each with the end of its window, in order of time. Without windows every
-    /// hour of two days, and the end is open.
-    fn fences(&self) -> Vec<(f64, Option<f64>)> {
-        let from = self.base_expected;
-        let settled = from.max(self.base_ready - HORIZON_HOURS / 2.0 * HOUR);
-        let near = (settled + HORIZON_HOURS * HOUR).min(from + LONGEST_HORIZON_DAYS * 24.0 * HOUR);
-        if self.demand.hours.is_empty() {
-            return hourly(from, near).map(|fence| (fence, None)).collect();
-        }
-        let far = (self.base_ready + FAR_HORIZON_DAYS * 24.0 * HOUR)
-            .min(from + LONGEST_HORIZON_DAYS * 24.0 * HOUR);
-        let spans = self
-            .demand
-            .hours
-            .iter()
-            .flat_map(|hours| hours.spans(from, far));
-        let mut fences: Vec<(f64, Option<f64>)> = spans
-            .flat_map(|(start, end)| {
-                hourly(start, end.min(far)).map(move |fence| (fence, Some(end)))
-            })
-            .collect();
-        fences.sort_by(|a, b| a.0.total_cmp(&b.0));
-        fences
-    }
-
-    /// The number of rounds that is enough: two more would not gain enough.
-    fn settled(&self, make: &dyn Fn(usize) -> Option<Candidate>) -> Option<Found> {
+    /// The number of rounds that is enough: some more would not gain enough.
+    pub(super) fn settled(&self, make: &dyn Fn(usize) -> Option<Candidate>) -> Option<Found> {
         let mut tried: Vec<Candidate> = Vec::new();
         for rounds in 0..self.demand.max_rounds {
             let Some(candidate) = make(rounds) else { break };
             let gained = |t: &&Candidate| {
                 candidate.downtime_seconds <= t.downtime_seconds * (1.0 - ROUND_GAIN)
             };
-            let stalled = tried.len() >= 2 && !tried.iter().rev().take(2).any(|t| gained(&t));
+            let last = tried.iter().rev().take(STALLED_ROUNDS);
+            let stalled = tried.len() >= STALLED_ROUNDS && !last.clone().any(|t| gained(&t));
             tried.push(candidate);
             if stalled {
                 break;
@@ -245,7 +177,7 @@ impl<'a> Search<'a> {
 
     /// `rounds` rounds, each as soon as the one before is in the target. The times shown are
     /// early ones (one in twenty), for they are only a lower bound.
-    fn at_once(&self, rounds: usize) -> Candidate {
+    pub(super) fn at_once(&self, rounds: usize) -> Candidate {
         let mut itinerary = self.base.clone();
         itinerary.rounds = vec![itinerary.base_at; rounds];
         itinerary.fence = itinerary.base_at;
@@ -267,7 +199,7 @@ impl<'a> Search<'a> {
         self.at_once(self.demand.max_rounds.saturating_sub(1).min(EAGER_ROUNDS))
     }
 
-    fn runs(&self, itinerary: &Itinerary) -> Vec<Run> {
+    pub(super) fn runs(&self, itinerary: &Itinerary) -> Vec<Run> {
         self.draws
             .iter()
             .map(|draw| self.chain.run(itinerary, draw))
@@ -283,7 +215,7 @@ impl<'a> Search<'a> {
 
     /// `rounds` rounds counted backwards from `fence`; `None` when the base is not expected in
     /// time, or the fence not up before the window ends in nine of ten cases.
-    fn timed(&self, rounds: usize, fence: f64, end: Option<f64>) -> Option<Candidate> {
+    pub(super) fn timed(&self, rounds: usize, fence: f64, end: Option<f64>) -> Option<Candidate> {
         let mut gaps: Vec<f64> = vec![0.0; rounds];
         // The first delta's length depends on all gaps after it: two passes settle it.
         for _ in 0..2 {
@@ -319,7 +251,7 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// Time a round takes with the wanted certainty.
+    /// Time a round takes at least, but for a lucky few.
     fn round_seconds(&self, since: f64, at: f64, index: usize) -> f64 {
         let one = |draw: &Draw| {
             let since = match index {
@@ -367,12 +299,6 @@ impl<'a> Search<'a> {
 /// No volume's deltas were ever measured.
 pub(crate) fn prior_only(model: &FittedModel) -> bool {
     model.volumes.iter().any(|volume| volume.curve.deltas == 0)
-}
-
-fn hourly(from: f64, to: f64) -> impl Iterator<Item = f64> {
-    (0..)
-        .map(move |k| from + f64::from(k) * HOUR)
-        .take_while(move |fence| *fence < to)
 }
 
 fn write_downtimes(runs: &[Run]) -> Vec<f64> {

@@ -1,6 +1,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod laws;
+mod rivals;
+mod verdicts;
 
 use super::*;
 use crate::blocks::BlockSet;

@@ -1,10 +1,10 @@
-//! What a schedule comes to: verdict, what binds, what would change it, and the reasons.
+//! What a schedule comes to: verdict, what binds, and the reasons.
 
 use crate::chain::{Circumstances, Run};
 use crate::observation::ServiceStep;
-use crate::plan::{Verdict, WhatIf};
+use crate::plan::Verdict;
 use crate::policy::{Policy, TransferPath};
-use crate::units::{BLOCK_BYTES, Quantiles, at_epoch_seconds};
+use crate::units::{BLOCK_BYTES, at_epoch_seconds};
 
 use super::Play;
 use super::levels::highest;
@@ -33,16 +33,53 @@ pub(crate) fn judge(search: &Search<'_>, found: &Found, play: &Play, policy: &Po
         (n, _) if n == windows.len() => Verdict::Converges,
         _ => Verdict::ConvergesInWindow,
     };
-    let mut binding = binding(play);
-    if verdict == Verdict::NeedsLowerWriteRate {
-        let rate = search.expected_write_rate() * factor / 1e6;
-        binding = format!("the write rate: below {rate:.2} MB/s the limit would hold; {binding}");
-    }
+    let binding = match verdict {
+        Verdict::NeedsLowerWriteRate => {
+            let rate = search.expected_write_rate() * factor / 1e6;
+            format!(
+                "the write rate: below {rate:.2} MB/s the limit would hold; {}",
+                binding(play)
+            )
+        }
+        Verdict::ConvergesInWindow => {
+            let open = spans_words(&windows, limit);
+            format!("the start time: the limit holds {open}; {}", binding(play))
+        }
+        Verdict::Converges | Verdict::DoesNotConverge => binding(play),
+    };
     Judgement {
         verdict,
         rationale: rationale(search, found, play, policy),
         binding,
     }
+}
+
+/// Most stretches of start times that are told one by one.
+const TOLD_SPANS: usize = 4;
+
+/// The start times that keep the limit, as stretches of neighbours.
+fn spans_words(windows: &[(f64, f64)], limit: f64) -> String {
+    let time = |at: f64| at_epoch_seconds(at).format("%a %H:%M").to_string();
+    let mut spans: Vec<(f64, f64)> = Vec::new();
+    let mut open = false;
+    for (fence, seconds) in windows {
+        match (spans.last_mut().filter(|_| open), *seconds <= limit) {
+            (Some(last), true) => last.1 = *fence,
+            (None, true) => spans.push((*fence, *fence)),
+            (_, false) => {}
+        }
+        open = *seconds <= limit;
+    }
+    let word = |span: &(f64, f64)| match span.1 - span.0 < 1.0 {
+        true => format!("at {}", time(span.0)),
+        false => format!("from {} to {}", time(span.0), time(span.1)),
+    };
+    let told: Vec<String> = spans.iter().take(TOLD_SPANS).map(word).collect();
+    let more = match spans.len().saturating_sub(TOLD_SPANS) {
+        0 => String::new(),
+        more => format!(" and in {more} more stretches"),
+    };
+    format!("when it starts {}{more} (UTC)", told.join(", "))
 }
 
 /// The share of today's writing at which a hurried chain would keep the limit; 0 when at none.
@@ -165,7 +202,7 @@ fn window_words(search: &Search<'_>, found: &Found) -> String {
     let worst = worst.copied().unwrap_or_default();
     format!(
         "window: {} start times considered; the chosen one, not before {}, gives {:.0} s, the worst \
-         later one ({}) {:.0} s; the earliest is taken unless a later one gains 5 %",
+         later one ({}) {:.0} s; the earliest is taken unless a later one gains 2 %",
         found.windows.len(),
         time(found.candidate.itinerary.fence),
         found.downtime_seconds,
@@ -181,7 +218,7 @@ fn rounds_words(found: &Found) -> String {
         .map(|(rounds, seconds)| format!("{rounds}: {seconds:.0} s"))
         .collect();
     format!(
-        "rounds between base and final, with the downtime they lead to: {}; {} taken, one more gains less than a tenth",
+        "rounds between base and final, with the downtime they lead to: {}; {} taken, more gain less than 1 %",
         each.join(", "),
         found.candidate.itinerary.rounds.len()
     )
@@ -198,68 +235,4 @@ fn path_words(search: &Search<'_>) -> String {
         "path: {name}, {}",
         chosen.map_or("", |option| option.reason.as_str())
     )
-}
-
-/// Downtime under changed circumstances, on the draws the candidates were compared on.
-pub(crate) fn what_if(search: &Search<'_>, found: &Found) -> Vec<WhatIf> {
-    let plain = search.plain();
-    let row = |change: &str, circumstances: Circumstances| WhatIf {
-        change: change.to_owned(),
-        write_downtime_seconds: Quantiles::of(
-            &mut search.downtimes(&found.candidate, &search.under(circumstances)),
-        ),
-    };
-    let mut rows = vec![row(
-        "writers throttled to half",
-        Circumstances {
-            write_factor: 0.5,
-            ..plain
-        },
-    )];
-    rows.push(row(
-        "writers throttled to a tenth",
-        Circumstances {
-            write_factor: 0.1,
-            ..plain
-        },
-    ));
-    if search.demand.path == TransferPath::Copy {
-        rows.push(row(
-            "twice the copy rate",
-            Circumstances {
-                transfer_factor: 2.0,
-                ..plain
-            },
-        ));
-    }
-    if search.demand.path != TransferPath::Direct {
-        rows.push(row(
-            "direct path into volumes filled before the fence",
-            Circumstances {
-                path: TransferPath::Direct,
-                ..plain
-            },
-        ));
-    }
-    rows.extend(other_window(search, found));
-    rows
-}
-
-/// The same rounds before the start time that differs most from the chosen one.
-fn other_window(search: &Search<'_>, found: &Found) -> Option<WhatIf> {
-    let windows = search.comparable(found);
-    let other = windows.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
-    let mut candidate = found.candidate.clone();
-    let shift = other.0 - candidate.itinerary.fence;
-    if shift.abs() < 1800.0 {
-        return None;
-    }
-    let rounds = &mut candidate.itinerary.rounds;
-    rounds.iter_mut().for_each(|start| *start += shift);
-    candidate.itinerary.fence = other.0;
-    let time = at_epoch_seconds(other.0).format("%a %H:%M UTC");
-    Some(WhatIf {
-        change: format!("cutover at {time} instead"),
-        write_downtime_seconds: Quantiles::of(&mut search.downtimes(&candidate, &search.chain)),
-    })
 }
