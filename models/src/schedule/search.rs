@@ -17,11 +17,12 @@ use super::{PlanError, seconds_of, window};
 
 /// A window without an end stays open this long.
 const OPEN_SECONDS: f64 = 24.0 * 3600.0;
-/// Draws behind the backward timing of rounds, and the share of them that are in time for the next. The
-/// fence waits for a round that is late, while the source serves: what is early only makes the next
-/// delta longer.
+/// Draws behind the backward timing of rounds, and the share of them that are in time for the next.
 const TIMING_DRAWS: usize = 32;
-const IN_TIME: f64 = 0.15;
+const IN_TIME: f64 = 0.85;
+/// The same for the last one: the fence waits for it while the source serves, and one that is early only
+/// makes the final delta longer.
+const LAST_IN_TIME: f64 = 0.15;
 /// Share of runs that are earlier than the times shown for rounds taken at once.
 const EARLY: f64 = 0.05;
 /// Without a single measured delta a schedule is judged by its median: the base and the first
@@ -222,7 +223,12 @@ impl<'a> Search<'a> {
             let mut since = self.base.base_at;
             let mut at = fence - gaps.iter().sum::<f64>();
             for (k, gap) in gaps.iter_mut().enumerate() {
-                *gap = self.round_seconds(since, at, k + 1);
+                let level = if k + 1 == rounds {
+                    LAST_IN_TIME
+                } else {
+                    IN_TIME
+                };
+                *gap = self.round_seconds(since, at, k + 1, level);
                 since = at;
                 at += *gap;
             }
@@ -251,8 +257,8 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// Time a round takes at least, but for a lucky few.
-    fn round_seconds(&self, since: f64, at: f64, index: usize) -> f64 {
+    /// Time within which so large a share of rounds is done.
+    fn round_seconds(&self, since: f64, at: f64, index: usize, level: f64) -> f64 {
         let one = |draw: &Draw| {
             let since = match index {
                 1 => Since::unflushed(since),
@@ -262,7 +268,7 @@ impl<'a> Search<'a> {
         };
         quantile(
             self.draws.iter().take(TIMING_DRAWS).map(one).collect(),
-            IN_TIME,
+            level,
         )
     }
 
