@@ -20,9 +20,6 @@ const OPEN_SECONDS: f64 = 24.0 * 3600.0;
 /// Draws behind the backward timing of rounds, and the share of them that are in time for the next.
 const TIMING_DRAWS: usize = 32;
 const IN_TIME: f64 = 0.85;
-/// The same for the last one: the fence waits for it while the source serves, and one that is early only
-/// makes the final delta longer.
-const LAST_IN_TIME: f64 = 0.15;
 /// Share of runs that are earlier than the times shown for rounds taken at once.
 const EARLY: f64 = 0.05;
 /// Without a single measured delta a schedule is judged by its median: the base and the first
@@ -31,9 +28,9 @@ const EVEN_ODDS: f64 = 0.5;
 /// Rounds of a chain that is hurried on.
 const EAGER_ROUNDS: usize = 8;
 /// A further round must gain this share of the downtime: less is below what the draws can tell.
-const ROUND_GAIN: f64 = 0.01;
+const ROUND_GAIN: f64 = 0.02;
 /// So many further rounds must not gain it together.
-const STALLED_ROUNDS: usize = 3;
+const STALLED_ROUNDS: usize = 2;
 
 /// A schedule that could be chosen.
 #[derive(Clone, Debug)]
@@ -223,12 +220,7 @@ impl<'a> Search<'a> {
             let mut since = self.base.base_at;
             let mut at = fence - gaps.iter().sum::<f64>();
             for (k, gap) in gaps.iter_mut().enumerate() {
-                let level = if k + 1 == rounds {
-                    LAST_IN_TIME
-                } else {
-                    IN_TIME
-                };
-                *gap = self.round_seconds(since, at, k + 1, level);
+                *gap = self.round_seconds(since, at, k + 1);
                 since = at;
                 at += *gap;
             }
@@ -258,7 +250,7 @@ impl<'a> Search<'a> {
     }
 
     /// Time within which so large a share of rounds is done.
-    fn round_seconds(&self, since: f64, at: f64, index: usize, level: f64) -> f64 {
+    fn round_seconds(&self, since: f64, at: f64, index: usize) -> f64 {
         let one = |draw: &Draw| {
             let since = match index {
                 1 => Since::unflushed(since),
@@ -268,7 +260,7 @@ impl<'a> Search<'a> {
         };
         quantile(
             self.draws.iter().take(TIMING_DRAWS).map(one).collect(),
-            level,
+            IN_TIME,
         )
     }
 

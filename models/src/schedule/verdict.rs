@@ -218,7 +218,7 @@ fn rounds_words(found: &Found) -> String {
         .map(|(rounds, seconds)| format!("{rounds}: {seconds:.0} s"))
         .collect();
     format!(
-        "rounds between base and final, with the downtime they lead to: {}; {} taken, more gain less than 1 %",
+        "rounds between base and final, with the downtime they lead to: {}; {} taken, more gain less than 2 %",
         each.join(", "),
         found.candidate.itinerary.rounds.len()
     )
