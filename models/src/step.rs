@@ -4,6 +4,9 @@
 //! step and the volume, so that an interrupted attempt is found and adopted instead of repeated.
 
 mod action;
+mod volumes;
+
+pub use volumes::{SyncedVolume, VolumePair};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -283,50 +286,6 @@ pub struct VolumeDelta {
     pub changed_blocks: u64,
     /// Their identities; empty for the base.
     pub runs: BlockSet,
-}
-
-/// A source volume and the volume restored from it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct VolumePair {
-    /// At the source.
-    pub source: VolumeId,
-    /// At the target.
-    pub target: VolumeId,
-}
-
-/// How one prepared volume was brought to a round's content.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SyncedVolume {
-    /// At the source.
-    pub volume: VolumeId,
-    /// Snapshot whose content it held before; absent: every block was written.
-    pub from: Option<SnapshotId>,
-    /// Snapshot whose content it holds now.
-    pub to: SnapshotId,
-    /// Blocks that the listing showed.
-    pub changed_blocks: u64,
-    /// Blocks written.
-    pub written_blocks: u64,
-    /// Blocks read back with the digest that was written.
-    pub read_back_blocks: u64,
-    /// Of the written ones, blocks that an interrupted attempt had made durable.
-    pub resumed_blocks: u64,
-    /// `sha256`, or `block_versions` where there are no bytes.
-    pub method: String,
-    /// Digest over index and digest of every changed block, ascending.
-    pub digest: String,
-    /// When the host began.
-    pub started_at: Timestamp,
-    /// When all of it was durable and read back.
-    pub finished_at: Timestamp,
-}
-
-impl SyncedVolume {
-    /// Changed set, written set and read-back set are the same.
-    #[must_use]
-    pub const fn is_proved(&self) -> bool {
-        self.changed_blocks == self.written_blocks && self.changed_blocks == self.read_back_blocks
-    }
 }
 
 /// Why a step failed; retry is decided by this, never by text.

@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod direct;
 mod laws;
 mod rivals;
 mod verdicts;
@@ -220,43 +221,6 @@ fn a_completed_snapshot_serves_as_base() {
             .reusable_base
             .is_none()
     );
-}
-
-#[test]
-fn direct_is_chosen_where_the_policy_asks_for_it_by_name() {
-    let mut policy = policy(1800.0);
-    policy.paths = vec![TransferPath::Copy, TransferPath::Direct];
-    policy.direct = Some(crate::policy::DirectPolicy {
-        reader_role_arn: "arn:aws:iam::111111111111:role/reader".into(),
-    });
-    policy.target.instance = "i-02".parse().ok();
-    policy.database = Some(crate::policy::DatabasePolicy {
-        engine: "postgres".into(),
-        source_host: "unix:/s".into(),
-        target_host: "unix:/t".into(),
-    });
-    let plan = planned(&profile(1, 300, 1.0), &policy);
-    assert!(plan.rounds.iter().all(|r| r.path == TransferPath::Direct));
-    assert!(
-        plan.rationale
-            .iter()
-            .any(|why| why.contains("nothing loads lazily"))
-    );
-    let copied = planned(
-        &profile(1, 300, 1.0),
-        &Policy {
-            direct: None,
-            ..policy
-        },
-    );
-    assert!(copied.rounds.iter().all(|r| r.path == TransferPath::Copy));
-    let seconds = |plan: &Plan| plan.forecast.write_downtime_seconds.p50;
-    assert!(
-        seconds(&plan) < seconds(&copied),
-        "no copy behind the fence"
-    );
-    let refused = copied.paths.iter().find(|p| p.path == TransferPath::Direct);
-    assert!(refused.is_some_and(|p| p.reason.contains("reader_role_arn")));
 }
 
 #[test]

@@ -5,7 +5,9 @@ use chrono::TimeDelta;
 use snapmigrate_models::ids::{SnapshotId, VolumeId};
 use snapmigrate_models::plan::PlannedVolume;
 use snapmigrate_models::progress::RoundProgress;
-use snapmigrate_models::step::{Action, MadeSnapshot, StepResult, SyncedVolume, VolumePair};
+use snapmigrate_models::step::{
+    Action, FailureClass, MadeSnapshot, StepResult, SyncedVolume, VolumePair,
+};
 use snapmigrate_models::units::Timestamp;
 
 use super::Context;
@@ -91,7 +93,11 @@ impl Context<'_> {
     ) -> Result<StepResult, Failure> {
         let reader = self.reader().await?;
         for order in self.orders(round, whole)? {
-            self.order(&order, &reader).await?;
+            match self.order(&order, &reader).await {
+                // A base that is none any more is found again by the wait, which has a way on.
+                Err(refused) if refused.class == FailureClass::Integrity => {}
+                answered => answered?,
+            }
         }
         Ok(StepResult::Done)
     }
@@ -104,6 +110,7 @@ impl Context<'_> {
         let orders = self.orders(index, whole)?;
         let mut reader = self.reader().await?;
         for order in &orders {
+            self.still_a_base(order).await?;
             self.order(order, &reader).await?;
         }
         let mut volumes = Vec::new();
@@ -111,6 +118,19 @@ impl Context<'_> {
             volumes.push(self.await_volume(order, &orders, &mut reader).await?);
         }
         Ok(StepResult::Synced { volumes })
+    }
+
+    /// Waiting never writes a volume whole that is no base any more: that is decided, and journaled.
+    async fn still_a_base(&self, order: &Order) -> Result<(), Failure> {
+        let status = SyncStatus {
+            volume: order.target.to_string(),
+            wait_seconds: 0.0,
+        };
+        let reply = self.target_host()?.call(status).await?;
+        match reply.state {
+            BaseState::Broken => Err(order.trouble(&reply)),
+            _ => Ok(()),
+        }
     }
 
     async fn await_volume(

@@ -1,6 +1,7 @@
 //! What to do when a step fails, by phase: state, what the tool does, what the operator does.
 
 use snapmigrate_models::plan::Plan;
+use snapmigrate_models::policy::TransferPath;
 
 use super::super::table::markdown;
 use super::super::units::duration;
@@ -12,7 +13,7 @@ pub fn by_phase(plan: &Plan, journal: &str) -> String {
     let row = |phase: &str, state: &str, tool: &str, you: &str| {
         [phase, state, tool, you].map(str::to_owned).to_vec()
     };
-    let rows = vec![
+    let mut rows = vec![
         row(
             "Checks before the first snapshot",
             "Nothing was changed. The source serves.",
@@ -24,13 +25,6 @@ pub fn by_phase(plan: &Plan, journal: &str) -> String {
             "The source serves. Nothing is lost.",
             "tries passing errors again; a set with a failed member is discarded and taken again",
             "nothing; look at `status`. For exit code 5 do what it says and run the command again",
-        ),
-        row(
-            "Path direct: a volume is no base any more (written to, mounted, replaced)",
-            "The source serves. Nothing is lost.",
-            "asks once more, then writes every block of the volume again from the last round; behind the \
-             fence it goes the way back, exit code 4",
-            "find out what touched the device on the target host; nothing may mount it before the cutover",
         ),
         row(
             "Gate says no",
@@ -85,6 +79,15 @@ pub fn by_phase(plan: &Plan, journal: &str) -> String {
             "run the same command again, on any host that has the journal",
         ),
     ];
+    if plan.rounds.iter().any(|r| r.path == TransferPath::Direct) {
+        rows.insert(2, row(
+            "Path direct: a volume is no base any more (written to, mounted, replaced)",
+            "The source serves. Nothing is lost.",
+            "asks once more, then writes every block of the volume again from the last round; behind the \
+             fence it goes the way back, exit code 4",
+            "find out what touched the device on the target host; nothing may mount it before the cutover",
+        ));
+    }
     format!(
         "First: `snapmigrate status {journal}`. It says who serves and what is waited for.\n\n{}",
         markdown(&["Phase", "State", "The tool", "You"], &rows)

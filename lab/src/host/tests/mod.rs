@@ -1,6 +1,7 @@
 //! A source, a target and two volumes without a cloud.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod base;
 mod cutover;
 mod fencing;
 mod laws;
