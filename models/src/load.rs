@@ -71,6 +71,9 @@ pub struct LoadModel {
         skip_serializing_if = "is_bulk_write_bytes"
     )]
     pub bulk_write_bytes: f64,
+    /// Small writes per second outside bulk writing: they go on beside it.
+    #[serde(default, skip_serializing_if = "is_none_usual")]
+    pub usual_ops_per_second: f64,
     /// Hours of history behind it.
     pub history_hours: f64,
     /// Bytes written per second, mean of the history.
@@ -103,12 +106,17 @@ fn is_bulk_write_bytes(bytes: &f64) -> bool {
     bytes.to_bits() == BULK_WRITE_BYTES.to_bits()
 }
 
+fn is_none_usual(ops_per_second: &f64) -> bool {
+    ops_per_second.to_bits() == 0
+}
+
 /// What a small write counts: operations ^ share x (bytes / mean size) ^ (1 - share).
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Measure {
     mean_write_bytes: f64,
     operations_share: f64,
     bulk_write_bytes: f64,
+    usual_ops_per_second: f64,
 }
 
 impl LoadModel {
@@ -131,12 +139,14 @@ impl LoadModel {
             mean_write_bytes: periods.mean_small_bytes(bulk_write_bytes),
             operations_share,
             bulk_write_bytes,
+            usual_ops_per_second: periods.usual_ops_per_second(bulk_write_bytes),
         };
         let hours = periods.rhythm(measure);
         let mut model = Self {
             mean_write_bytes: measure.mean_write_bytes,
             operations_share,
             bulk_write_bytes,
+            usual_ops_per_second: measure.usual_ops_per_second,
             history_hours: periods.seconds() / HOUR,
             mean_bytes_per_second: periods.total(|p| p.write_bytes) / periods.seconds(),
             mean_ops_per_second: periods.total(|p| p.write_ops) / periods.seconds(),
@@ -187,6 +197,7 @@ impl LoadModel {
             mean_write_bytes: 8192.0,
             operations_share: even_share(),
             bulk_write_bytes: BULK_WRITE_BYTES,
+            usual_ops_per_second: 0.0,
             history_hours: 0.0,
             mean_bytes_per_second: ASSUMED_OPS_PER_SECOND * 8192.0,
             mean_ops_per_second: ASSUMED_OPS_PER_SECOND,
@@ -197,10 +208,10 @@ impl LoadModel {
         }
     }
 
-    /// Bytes and operations of some time as written volume.
+    /// Bytes and operations of some seconds as written volume.
     #[must_use]
-    pub fn written(&self, bytes: f64, ops: f64) -> Written {
-        written(bytes, ops, self.measure())
+    pub fn written(&self, bytes: f64, ops: f64, seconds: f64) -> Written {
+        written(bytes, ops, seconds, self.measure())
     }
 
     fn measure(&self) -> Measure {
@@ -208,6 +219,7 @@ impl LoadModel {
             mean_write_bytes: self.mean_write_bytes,
             operations_share: self.operations_share,
             bulk_write_bytes: self.bulk_write_bytes,
+            usual_ops_per_second: self.usual_ops_per_second,
         }
     }
 
@@ -234,10 +246,7 @@ impl LoadModel {
             if end > start {
                 sum = sum.plus(clock.written(at, start).scaled(1.0 / self.level));
                 let share = (end - start) / f64::from(period.period_seconds);
-                sum = sum.plus(
-                    self.written(period.write_bytes, period.write_ops)
-                        .scaled(share),
-                );
+                sum = sum.plus(period.written(self.measure()).scaled(share));
                 at = end;
             }
         }
@@ -245,15 +254,18 @@ impl LoadModel {
     }
 }
 
-/// Splits writing by its mean size; the split is continuous in both arguments' scale.
-fn written(bytes: f64, ops: f64, measure: Measure) -> Written {
+/// Splits writing by its mean size. Beside bulk writing the small writes go on at their usual rate, as far
+/// as half of the operations allow for them.
+fn written(bytes: f64, ops: f64, seconds: f64, measure: Measure) -> Written {
     if !(bytes > 0.0 && ops > 0.0) {
         return Written::default();
     }
     if bytes / ops >= measure.bulk_write_bytes {
+        let small = (measure.usual_ops_per_second * seconds).clamp(0.0, ops / 2.0);
+        let rest = bytes - small * measure.mean_write_bytes;
         return Written {
-            small: 0.0,
-            bulk_blocks: bytes / BLOCK_BYTES as f64,
+            small,
+            bulk_blocks: rest.max(0.0) / BLOCK_BYTES as f64,
         };
     }
     let (operations, mean) = (

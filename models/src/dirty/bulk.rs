@@ -21,8 +21,10 @@ const LEAST_BLOCKS: f64 = 5.0;
 const CENTRE_BLOCKS: f64 = 200.0;
 /// Precision of the prior factor and slope: standard deviations 0.7 and 0.35.
 const PRECISION: (f64, f64) = (2.0, 8.0);
-/// All observed unions together weigh as much as so many independent points of precision 1.
+/// Weight of all observed unions together in a first fit, which tells how they scatter.
 const OBSERVED_WEIGHT: f64 = 8.0;
+/// Variance of a point that is never undercut.
+const LEAST_SCATTER: f64 = 0.01;
 /// Unions with less bulk writing tell nothing of it.
 const LEAST_OBSERVED: f64 = 20.0;
 /// Points that are kept for later fits.
@@ -51,6 +53,15 @@ impl BulkPoint {
             dirty_blocks: (union_blocks - small_blocks).max(1.0),
         })
     }
+
+    /// ln of its size over the middle of the regression.
+    fn reach(&self) -> f64 {
+        (self.bulk_blocks / CENTRE_BLOCKS).ln()
+    }
+
+    fn log_factor(&self) -> f64 {
+        (self.dirty_blocks / self.bulk_blocks).ln()
+    }
 }
 
 /// Distinct blocks of `bulk` blocks of bulk writing: increasing and concave, zero at zero.
@@ -63,15 +74,24 @@ pub fn dirtied(bulk: f64, log_factor: f64, slope: f64) -> f64 {
     bulk * (log_factor + slope * reach).exp().min(CEILING)
 }
 
-/// ln factor and slope after `points`.
+/// ln factor and slope after `points`: weighed once by how closely they lie to a first line.
 #[must_use]
 pub fn fitted(points: &[BulkPoint]) -> (f64, f64) {
-    let weight = OBSERVED_WEIGHT / points.len().max(1) as f64;
+    let line = regressed(points, OBSERVED_WEIGHT);
+    let off = |p: &BulkPoint| (p.log_factor() - line.0 - line.1 * p.reach()).powi(2);
+    let scatter = points.iter().map(off).sum::<f64>() / points.len().max(1) as f64;
+    // K deltas have K (K + 1) / 2 unions, which tell as much as K points.
+    let independent = (2.0 * points.len() as f64).sqrt();
+    regressed(points, independent / (scatter + LEAST_SCATTER))
+}
+
+/// Ridge regression of the points, which weigh as much as `weight` together.
+fn regressed(points: &[BulkPoint], weight: f64) -> (f64, f64) {
+    let weight = weight / points.len().max(1) as f64;
     let mut left = (PRECISION.0, 0.0, PRECISION.1);
     let mut right = (PRECISION.0 * PRIOR_LOG_FACTOR, PRECISION.1 * PRIOR_SLOPE);
     for point in points {
-        let x = (point.bulk_blocks / CENTRE_BLOCKS).ln();
-        let y = (point.dirty_blocks / point.bulk_blocks).ln();
+        let (x, y) = (point.reach(), point.log_factor());
         left = (
             left.0 + weight,
             left.1 + weight * x,

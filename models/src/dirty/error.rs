@@ -107,7 +107,8 @@ impl<'a> Outcome<'a> {
         let measured = self.curve.deltas > 0;
         let reach = if measured { reach } else { UNMEASURED_REACH };
         let learned = self.curve.calibration.log_error(reach, self.level);
-        let uncounted = self.uncounted(window) * self.student;
+        let share = self.unmeasured_share(window, blocks);
+        let uncounted = share * self.uncounted(window) * self.student;
         let wider = if learned.abs() < uncounted.abs() {
             uncounted
         } else {
@@ -116,6 +117,14 @@ impl<'a> Outcome<'a> {
         let few = self.student / STUDENT4_DEVIATION / (blocks + 1.0).sqrt();
         let error = wider.hypot(few) * wider.signum() + self.within_a_flush(window, blocks);
         error.clamp(-LARGEST, LARGEST)
+    }
+
+    /// Share of the small writes, where bulk writing is measured.
+    fn unmeasured_share(&self, window: Written, blocks: f64) -> f64 {
+        if self.curve.bulk_points.is_empty() {
+            return 1.0;
+        }
+        (self.curve.small_blocks(window.small) / blocks.max(1e-12)).min(1.0)
     }
 
     /// Log scale of a power of the written volume: what is not known of its height and exponent.

@@ -60,6 +60,7 @@ pub fn refit(curve: &DirtyCurve, intervals: &[Interval<'_>]) -> DirtyCurve {
         .filter(Interval::identified)
         .collect();
     let known: usize = curve.tables.iter().map(|table| table.volumes.len()).sum();
+    let known = known.max(usize::from(!curve.bulk_points.is_empty()) * 2);
     if known + identified.len() >= 2
         && !identified.is_empty()
         && let Some(next) = by_identities(curve, &identified)
@@ -96,6 +97,9 @@ fn by_identities(curve: &DirtyCurve, intervals: &[Interval<'_>]) -> Option<Dirty
     if !rows.is_empty() {
         tables.push(table_of(&rows));
     }
+    if tables.is_empty() {
+        return bulk_alone(curve, intervals);
+    }
     let touched = tables.iter().map(IncidenceTable::touched).max();
     let bound_blocks = curve.bound_blocks.max(touched.unwrap_or(0) as f64);
     let Blend {
@@ -115,6 +119,24 @@ fn by_identities(curve: &DirtyCurve, intervals: &[Interval<'_>]) -> Option<Dirty
             "delta curve: measured ({deltas} deltas with identities), rate mixture and {:.0} % \
              curve through their unions",
             100.0 * share
+        ),
+        ..curve.clone()
+    };
+    next.learn_bulk(intervals);
+    Some(next)
+}
+
+/// The curve of a volume that nobody saw write anything but bulk.
+fn bulk_alone(curve: &DirtyCurve, intervals: &[Interval<'_>]) -> Option<DirtyCurve> {
+    if intervals.iter().all(|i| i.written.bulk_blocks <= 0.0) {
+        return None;
+    }
+    let fresh = u32::try_from(intervals.len()).unwrap_or(u32::MAX);
+    let deltas = curve.deltas.saturating_add(fresh);
+    let mut next = DirtyCurve {
+        deltas,
+        provenance: format!(
+            "delta curve: measured ({deltas} deltas with identities), bulk writing; small writes: prior"
         ),
         ..curve.clone()
     };

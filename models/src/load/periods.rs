@@ -26,6 +26,11 @@ impl WritePeriod {
     pub(super) fn end(&self) -> f64 {
         self.start() + f64::from(self.period_seconds)
     }
+
+    pub(super) fn written(&self, measure: Measure) -> Written {
+        let seconds = f64::from(self.period_seconds);
+        written(self.write_bytes, self.write_ops, seconds, measure)
+    }
 }
 
 /// Usable periods, oldest first, none twice.
@@ -61,13 +66,13 @@ impl History {
 
     pub(super) fn entries(&self, measure: Measure) -> Vec<Entry> {
         let one = |p: &WritePeriod| {
-            let written = written(p.write_bytes, p.write_ops, measure);
+            let written = p.written(measure);
             let seconds = f64::from(p.period_seconds);
             Entry {
                 start: p.start(),
                 seconds,
                 written,
-                calm_seconds: if written.bulk_blocks > 0.0 {
+                calm_seconds: if written.bulk_blocks > 0.0 && written.small <= 0.0 {
                     0.0
                 } else {
                     seconds
@@ -114,6 +119,15 @@ impl History {
         }
     }
 
+    /// Operations per second outside bulk writing.
+    pub(super) fn usual_ops_per_second(&self, bulk_write_bytes: f64) -> f64 {
+        let calm = |p: &&WritePeriod| p.write_bytes <= bulk_write_bytes * p.write_ops;
+        let (ops, seconds) = self.0.iter().filter(calm).fold((0.0, 0.0), |sum, p| {
+            (sum.0 + p.write_ops, sum.1 + f64::from(p.period_seconds))
+        });
+        ops / f64::max(seconds, 1.0)
+    }
+
     /// Mean written volume per second in each hour of the cycle.
     pub(super) fn rhythm(&self, measure: Measure) -> Vec<Written> {
         let cycle = if self.seconds() / HOUR >= WEEK_FROM_HOURS {
@@ -122,7 +136,7 @@ impl History {
             24
         };
         let all = self.0.iter().fold(Written::default(), |sum, p| {
-            sum.plus(written(p.write_bytes, p.write_ops, measure))
+            sum.plus(p.written(measure))
         });
         let mean = all.scaled(1.0 / self.seconds());
         let weight = SLOT_WEIGHT_HOURS * HOUR;
@@ -130,9 +144,7 @@ impl History {
         for period in &self.0 {
             let middle = period.start() + f64::from(period.period_seconds) / 2.0;
             let slot = &mut slots[hour_slot(middle, cycle)];
-            slot.0 = slot
-                .0
-                .plus(written(period.write_bytes, period.write_ops, measure));
+            slot.0 = slot.0.plus(period.written(measure));
             slot.1 += f64::from(period.period_seconds);
         }
         slots

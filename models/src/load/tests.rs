@@ -292,8 +292,8 @@ fn a_burst_of_pages_is_bulk_where_the_usual_write_is_a_log_sector() {
     let mut history: Vec<WritePeriod> = (0..50).map(|m| period(m, 1e6, 1000.0)).collect();
     history.push(period(50, 2e8, 12_000.0));
     let logging = LoadModel::fit(&history);
-    assert!(logging.written(2e8, 12_000.0).bulk_blocks > 300.0);
+    assert!(logging.written(2e8, 12_000.0, 60.0).bulk_blocks > 300.0);
     let pages: Vec<WritePeriod> = (0..50).map(|m| period(m, 1.6e7, 1000.0)).collect();
     let scattered = LoadModel::fit(&pages);
-    assert!(scattered.written(2e8, 12_000.0).small > 1000.0);
+    assert!(scattered.written(2e8, 12_000.0, 60.0).small > 1000.0);
 }
