@@ -1,5 +1,9 @@
 //! How wrong a delta curve is: quantiles of ln(actual / predicted), learned from comparisons.
 //!
+//! A volume's own errors tell the scale of its later ones, over two orders of magnitude between volumes; so
+//! the prior is a table of errors over that scale (normalised conformal scores; Papadopoulos et al., Neural
+//! Processing Letters 2011), mixed with one for a volume whose scores are no guide.
+//!
 //! Split-conformal prediction (Papadopoulos et al., ECML 2002; Lei et al., JASA 2018) in groups of
 //! extrapolation (Mondrian): a level is the rank (n + 1) x level among the scores. A prior counts as a
 //! few scores, a group with few of its own borrows from its neighbours, older scores fade (Barber et
@@ -16,8 +20,10 @@ use serde::{Deserialize, Serialize};
 
 use adaptive::Misses;
 use groups::Group;
+use prior::PRIOR;
 
 pub use history::{ClockOutcome, History};
+pub use prior::Prior;
 
 /// One comparison of a forecast with what came.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -51,11 +57,27 @@ impl Default for Calibration {
 }
 
 impl Calibration {
+    /// The table behind it before any comparison.
+    #[must_use]
+    pub fn prior_table() -> &'static Prior {
+        &PRIOR
+    }
+
+    /// A volume's scale over that of all volumes, as far as its comparisons tell.
+    #[must_use]
+    pub fn own_scale(&self) -> f64 {
+        let scores = self.comparisons().into_iter();
+        PRIOR.own_scale(scores.map(|s| (s.log_ratio, PRIOR.scale_at(s.extrapolation), 1.0)))
+    }
+
     /// Before any comparison.
     #[must_use]
     pub fn prior() -> Self {
         Self {
-            groups: prior::groups().iter().map(Group::prior).collect(),
+            groups: prior::groups()
+                .iter()
+                .map(|group| Group::prior(group, &PRIOR))
+                .collect(),
             misses: Misses::default(),
         }
     }
@@ -69,19 +91,41 @@ impl Calibration {
     /// After more comparisons, oldest first. Unusable ones are left out.
     #[must_use]
     pub fn with_scores(&self, scores: &[Score]) -> Self {
+        self.with_scores_by(&PRIOR, scores)
+    }
+
+    /// The same by another prior.
+    #[must_use]
+    pub fn with_scores_by(&self, prior: &Prior, scores: &[Score]) -> Self {
         let mut next = self.clone();
         for score in scores.iter().filter(|score| score.sound()) {
-            next.judge(*score);
+            next.judge(prior, *score);
             groups::add(&mut next.groups, *score);
         }
-        groups::tabulate(&mut next.groups, next.misses);
+        groups::tabulate(&mut next.groups, next.misses, prior);
         next
     }
 
+    /// The comparisons behind it, group by group; their extrapolations are those of the groups' centres.
+    #[must_use]
+    pub fn comparisons(&self) -> Vec<Score> {
+        let groups = self.groups.iter().zip(prior::groups());
+        let of_group = |(group, of): (&Group, &prior::PriorGroup)| {
+            let extrapolation = of.extrapolation;
+            let scores = group.scores().iter();
+            let score = |log_ratio: &f64| Score {
+                extrapolation,
+                log_ratio: *log_ratio,
+            };
+            scores.map(score).collect::<Vec<Score>>()
+        };
+        groups.flat_map(of_group).collect()
+    }
+
     /// Whether the interval so far held this score.
-    fn judge(&mut self, score: Score) {
+    fn judge(&mut self, prior: &Prior, score: Score) {
         // The tables are brought up to date one by one only while misses are counted.
-        groups::tabulate(&mut self.groups, Misses::default());
+        groups::tabulate(&mut self.groups, Misses::default(), prior);
         let at = |level| groups::quantile(&self.groups, score.extrapolation, level);
         let (low, high) = (at(adaptive::TAIL), at(1.0 - adaptive::TAIL));
         self.misses = self
@@ -115,7 +159,7 @@ impl Calibration {
     pub fn provenance(&self) -> String {
         let count = self.scores();
         if count == 0 {
-            return "error of the curve: prior only (seven block traces)".to_owned();
+            return "error of the curve: prior only (eight recorded and synthetic volumes)".to_owned();
         }
         let unsupported: Vec<&str> = [(0.9, "P90"), (0.99, "P99")]
             .into_iter()

@@ -149,13 +149,13 @@ fn taught_volume(
     }
 }
 
-/// Shares of the operations in the measure of small writes that are tried; the first is preferred.
-const SHARES: [f64; 3] = [0.5, 0.0, 1.0];
-/// Another measure must miss the volume's own deltas by this much less, in ln.
-const BETTER_BY: f64 = 0.01;
+/// Shares of the operations in the measure of small writes that are weighed.
+const SHARES: [f64; 3] = [0.0, 0.5, 1.0];
+/// How the measures' mean errors on own deltas move their weights (softmax; stacking as in the curve).
+const WEIGHT_PER_ERROR: f64 = 20.0;
 
-/// The load in the measure of writing that would have foretold the volume's own deltas best: bytes
-/// where pages are flushed, operations where single writes scatter.
+/// The load in the measure of writing that would have foretold the volume's own deltas: bytes where pages are
+/// flushed, operations where single writes scatter, anything between where neither is clearly better.
 fn by_own_measure(
     load: LoadModel,
     seen: &VolumeObservations,
@@ -170,11 +170,14 @@ fn by_own_measure(
         dirty::foresight(&intervals(&measured, seen, deltas), bound_blocks)
     };
     let errors = SHARES.map(error);
-    let least = (1..SHARES.len()).min_by(|a, b| errors[*a].total_cmp(&errors[*b]));
-    match least.filter(|index| errors[*index] + BETTER_BY < errors[0]) {
-        Some(index) => LoadModel::fit_by(&seen.writes, SHARES[index]),
-        None => load,
+    let least = errors.iter().copied().fold(f64::INFINITY, f64::min);
+    let weights = errors.map(|error| (WEIGHT_PER_ERROR * (least - error)).exp());
+    let weighed = weights.iter().zip(SHARES).map(|(weight, share)| weight * share);
+    let share = weighed.sum::<f64>() / weights.iter().sum::<f64>();
+    if share.to_bits() == load.operations_share.to_bits() {
+        return load;
     }
+    LoadModel::fit_by(&seen.writes, share)
 }
 
 /// The deltas with what was written meanwhile.

@@ -25,6 +25,7 @@ mod paths;
 mod periods;
 mod quiet;
 mod record;
+mod streams;
 mod surprise;
 mod teller;
 

@@ -83,7 +83,7 @@ impl Bench {
     }
 
     /// What was truly written, by the metrics around the window.
-    fn written(&self, model: &VolumeModel, from: f64, to: f64) -> Written {
+    pub fn written(&self, model: &VolumeModel, from: f64, to: f64) -> Written {
         let begin = self.periods.partition_point(|period| end(period) <= from);
         let after = self
             .periods

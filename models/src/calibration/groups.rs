@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Score;
 use super::adaptive::Misses;
-use super::prior::{self, PRIOR, PriorGroup, interpolated};
+use super::prior::{self, Prior, PriorGroup, Seen, interpolated};
 
 /// Levels of the table; beyond the outermost the quantile stays.
 pub(super) const LEVELS: [f64; 17] = [
@@ -33,11 +33,18 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn prior(of: &PriorGroup) -> Self {
+    pub(super) fn prior(of: &PriorGroup, prior: &Prior) -> Self {
+        let seen = prior.seen(1.0, 0.0);
+        let row = LEVELS.iter().map(|level| seen.quantile(of.scale, *level));
         Self {
             scores: Vec::new(),
-            table: LEVELS.iter().map(|level| of.quantile(*level)).collect(),
+            table: row.collect(),
         }
+    }
+
+    /// Its scores, oldest first.
+    pub(super) fn scores(&self) -> &[f64] {
+        &self.scores
     }
 
     pub(super) const fn count(&self) -> usize {
@@ -70,9 +77,17 @@ pub(super) fn scores_near(groups: &[Group], extrapolation: f64) -> usize {
 }
 
 /// Makes all tables anew.
-pub(super) fn tabulate(groups: &mut [Group], misses: Misses) {
+pub(super) fn tabulate(groups: &mut [Group], misses: Misses, prior: &Prior) {
+    let all = || groups.iter().zip(prior::groups());
+    let scores = all().flat_map(|(group, of)| {
+        let scores = faded(group).into_iter();
+        scores.map(|(score, weight)| (score, of.scale, weight))
+    });
+    let own = prior.own_scale(scores);
+    let count: usize = groups.iter().map(Group::count).sum();
+    let seen = prior.seen(own, count as f64);
     let tables: Vec<Option<Vec<f64>>> = (0..groups.len())
-        .map(|index| table(groups, index, misses))
+        .map(|index| table(groups, index, misses, seen))
         .collect();
     for (group, table) in groups.iter_mut().zip(tables) {
         if let Some(table) = table {
@@ -82,16 +97,15 @@ pub(super) fn tabulate(groups: &mut [Group], misses: Misses) {
 }
 
 /// The table of one group; none while it and its neighbours have no scores.
-fn table(groups: &[Group], index: usize, misses: Misses) -> Option<Vec<f64>> {
-    let own = prior::groups().get(index)?;
-    let seen = weighted(groups, index);
-    if seen.is_empty() {
+fn table(groups: &[Group], index: usize, misses: Misses, seen: Seen<'_>) -> Option<Vec<f64>> {
+    let scale = prior::groups().get(index)?.scale;
+    if groups.iter().all(|group| group.scores.is_empty()) {
         return None;
     }
-    let sample = Sample::of(seen, own);
+    let sample = Sample::of(weighted(groups, index), scale, seen);
     let row = LEVELS
         .iter()
-        .map(|level| sample.quantile(misses.level(*level), own));
+        .map(|level| sample.quantile(misses.level(*level), scale, seen));
     // Levels ascend and so do quantiles; rounding must not say otherwise.
     let mut highest = f64::NEG_INFINITY;
     Some(
@@ -103,18 +117,20 @@ fn table(groups: &[Group], index: usize, misses: Misses) -> Option<Vec<f64>> {
     )
 }
 
+/// A group's scores, newest first, with their weights.
+fn faded(group: &Group) -> Vec<(f64, f64)> {
+    let newest_first = group.scores.iter().rev();
+    let mut weight = 1.0 / FADING;
+    newest_first
+        .map(|score| {
+            weight *= FADING;
+            (*score, weight)
+        })
+        .collect()
+}
+
 /// The group's scores with their weights, and its neighbours' at its own scale.
 fn weighted(groups: &[Group], index: usize) -> Vec<(f64, f64)> {
-    let faded = |group: &Group| -> Vec<(f64, f64)> {
-        let newest_first = group.scores.iter().rev();
-        let mut weight = 1.0 / FADING;
-        newest_first
-            .map(|score| {
-                weight *= FADING;
-                (*score, weight)
-            })
-            .collect()
-    };
     let mut all = faded(&groups[index]);
     let lacking = (ENOUGH - all.iter().map(|s| s.1).sum::<f64>()).max(0.0);
     let neighbours = [index.checked_sub(1), Some(index + 1)];
@@ -124,7 +140,7 @@ fn weighted(groups: &[Group], index: usize) -> Vec<(f64, f64)> {
         .flatten()
         .filter(|other| *other < groups.len())
     {
-        let scale = prior::groups()[index].scale() / prior::groups()[other].scale();
+        let scale = prior::groups()[index].scale / prior::groups()[other].scale;
         borrowed.extend(
             faded(&groups[other])
                 .iter()
@@ -148,18 +164,22 @@ struct Sample {
 }
 
 impl Sample {
-    fn of(mut seen: Vec<(f64, f64)>, prior: &PriorGroup) -> Self {
+    fn of(mut scores: Vec<(f64, f64)>, scale: f64, seen: Seen<'_>) -> Self {
         let points = f64::from(PRIOR_POINTS);
-        let point = |k: u32| {
-            (
-                prior.quantile((f64::from(k) + 0.5) / points),
-                PRIOR.weight / points,
-            )
-        };
+        let weight = seen.prior.weight;
+        let level = |k: u32| (f64::from(k) + 0.5) / points;
+        let (like, unlike) = (1.0 - seen.unlike, seen.unlike);
         // The + 1 of the rank is for what a sample does not show; the prior is no sample.
-        let count: f64 = seen.iter().map(|s| s.1).sum();
-        let one = count / (count + PRIOR.weight);
-        seen.extend((0..PRIOR_POINTS).map(point));
+        let count: f64 = scores.iter().map(|s| s.1).sum();
+        let one = count / (count + weight);
+        let points = (0..PRIOR_POINTS).flat_map(|k| {
+            [
+                (seen.like(scale, level(k)), like * weight / points),
+                (seen.unlike(scale, level(k)), unlike * weight / points),
+            ]
+        });
+        scores.extend(points);
+        let mut seen = scores;
         seen.sort_by(|a, b| a.0.total_cmp(&b.0));
         let total: f64 = seen.iter().map(|s| s.1).sum();
         let mut below = 0.0;
@@ -176,11 +196,11 @@ impl Sample {
     }
 
     /// Beyond the outermost score the prior's tail goes on.
-    fn quantile(&self, level: f64, prior: &PriorGroup) -> f64 {
+    fn quantile(&self, level: f64, scale: f64, seen: Seen<'_>) -> f64 {
         let inside = interpolated(&self.levels, &self.values, level);
         let ends = [self.levels.first(), self.levels.last()].map(|end| end.copied().unwrap_or(0.5));
         let nearest = level.clamp(ends[0], ends[1]);
-        inside + prior.quantile(level) - prior.quantile(nearest)
+        inside + seen.quantile(scale, level) - seen.quantile(scale, nearest)
     }
 }
 

@@ -17,8 +17,10 @@ pub(super) struct Jobs {
     pub(super) count: f64,
     /// The one that is running.
     pub(super) running: Option<Running>,
-    /// Mean time between them, and time since the last one ended, in seconds.
-    apart: f64,
+    /// How many, each counting as one.
+    number: f64,
+    /// Time until the last one ended, and since then, in seconds.
+    active: f64,
     silent: f64,
 }
 
@@ -39,8 +41,8 @@ impl Jobs {
     /// Chance that no more follow: the rule of succession, and the longer it has been silent
     /// against the time between jobs, the likelier (Bayes with exponential pauses).
     pub(super) fn over(&self) -> f64 {
-        let prior = 1.0 / (2.0 + self.count);
-        let silence = (-self.silent / self.apart.max(1.0)).exp();
+        let prior = 1.0 / (2.0 + self.number);
+        let silence = (self.active / (self.active + self.silent)).powf(self.number);
         prior / (prior + (1.0 - prior) * silence)
     }
 }
@@ -79,7 +81,8 @@ impl Jobs {
         let last = jobs.last().map_or(ledger.start(), |job| job.end);
         Self {
             count,
-            apart: (last - ledger.start()).max(PAUSE_SECONDS) / count.max(1.0),
+            number: jobs.len() as f64,
+            active: (last - ledger.start()).max(PAUSE_SECONDS),
             silent: ledger.end() - last,
             running: jobs.last().and_then(|job| running(ledger, job)),
         }

@@ -4,7 +4,7 @@
 
 use super::bulk::Jobs;
 use super::ledger::{Ledger, Sums};
-use super::record::Record;
+use super::record::Entry;
 
 const DAY: f64 = 86_400.0;
 /// Slots of a day whose rates are compared between days.
@@ -35,10 +35,8 @@ pub(super) struct Past {
 }
 
 impl Past {
-    pub(super) fn of(record: &Record, until: f64) -> Self {
-        let mut entries = record.entries();
-        entries.retain(|entry| entry.start < until);
-        let ledger = Ledger::of(&entries);
+    pub(super) fn of(entries: &[Entry]) -> Self {
+        let ledger = Ledger::of(entries);
         let all = ledger.all();
         let rate = all.small / all.calm_seconds.max(1.0);
         Self {

@@ -10,6 +10,8 @@ use super::LoadModel;
 use super::clock::LoadClock;
 use super::luck::{PATHS, scattered};
 use super::past::{Past, quantile, whole};
+use super::record::Entry;
+use super::streams;
 use super::teller::tell;
 
 const HOUR: f64 = 3600.0;
@@ -44,7 +46,9 @@ impl LoadPaths {
     /// Prepares the paths of `model` as seen at `issued_at`, seconds since 1970.
     #[must_use]
     pub fn of(model: &LoadModel, issued_at: f64) -> Self {
-        let past = Past::of(&model.record, issued_at);
+        let mut entries = model.record.entries();
+        entries.retain(|entry| entry.start < issued_at);
+        let past = Past::of(&entries);
         let clock = LoadClock::of(model);
         let blind = past.ledger.seconds() <= 0.0;
         let start = if blind { issued_at } else { past.ledger.end() };
@@ -52,7 +56,7 @@ impl LoadPaths {
         let paths = if blind {
             blind_paths(model, &clock, start, &steps)
         } else {
-            tell(&past, &steps)
+            told(&past, &entries, &steps)
         };
         Self {
             known: known(&past, &clock),
@@ -139,6 +143,16 @@ impl LoadPaths {
         let here = before.scaled(1.0 - share).plus(sum.scaled(share));
         all.plus(here.scaled(-1.0))
     }
+}
+
+/// The future as the past tells it.
+fn told(past: &Past, entries: &[Entry], steps: &[f64]) -> Vec<Vec<Written>> {
+    if !streams::steady(entries) {
+        return tell(past, steps);
+    }
+    let [small, bulk] = streams::apart(entries);
+    let small = tell(&Past::of(&small), steps);
+    streams::together(small, &tell(&Past::of(&bulk), steps))
 }
 
 /// Sums over the known past; what is unknown in it is filled with the rhythm.
