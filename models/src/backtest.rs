@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 use crate::format::Document;
 pub use advice::Advice;
 pub use own::run_profile;
-pub use prior::{Derived, Errors, derived, errors};
 pub use picture::{Picture, Point, picture, profile_picture};
+pub use prior::{Derived, Errors, derived, errors};
 pub use slots::{Choice, HalfHours, regrets};
 pub use trace::{BadWrite, Recorded, Trace};
 

@@ -159,7 +159,8 @@ impl Calibration {
     pub fn provenance(&self) -> String {
         let count = self.scores();
         if count == 0 {
-            return "error of the curve: prior only (eight recorded and synthetic volumes)".to_owned();
+            return "error of the curve: prior only (eight recorded and synthetic volumes)"
+                .to_owned();
         }
         let unsupported: Vec<&str> = [(0.9, "P90"), (0.99, "P99")]
             .into_iter()

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::calibration::Calibration;
 
 pub use bulk::BulkPoint;
-pub use fit::{Interval, fit, foresight, refit};
+pub use fit::{Interval, fit, foresights, refit};
 pub use incidence::IncidenceTable;
 pub use knots::Knot;
 pub use mixture::{Atom, expected, fit_mixture, log_likelihood};

@@ -162,17 +162,21 @@ fn by_own_measure(
     deltas: &[&ObservedDelta],
     bound_blocks: f64,
 ) -> LoadModel {
-    let error = |share: f64| {
-        let measured = LoadModel {
+    let measured = |share: f64| {
+        let model = LoadModel {
             operations_share: share,
             ..load.clone()
         };
-        dirty::foresight(&intervals(&measured, seen, deltas), bound_blocks)
+        intervals(&model, seen, deltas)
     };
-    let errors = SHARES.map(error);
+    let errors = dirty::foresights(&SHARES.map(measured), bound_blocks);
     let least = errors.iter().copied().fold(f64::INFINITY, f64::min);
-    let weights = errors.map(|error| (WEIGHT_PER_ERROR * (least - error)).exp());
-    let weighed = weights.iter().zip(SHARES).map(|(weight, share)| weight * share);
+    let weight = |error: &f64| (WEIGHT_PER_ERROR * (least - error)).exp();
+    let weights: Vec<f64> = errors.iter().map(weight).collect();
+    let weighed = weights
+        .iter()
+        .zip(SHARES)
+        .map(|(weight, share)| weight * share);
     let share = weighed.sum::<f64>() / weights.iter().sum::<f64>();
     if share.to_bits() == load.operations_share.to_bits() {
         return load;
@@ -215,11 +219,16 @@ pub fn window_blocks(
     draws.iter().filter_map(one).collect()
 }
 
-/// Deltas in order of time, without those that end before they begin or repeat another.
+/// Deltas in order of time, without those that end before they begin; of such as overlap the finer ones.
 fn sound_deltas(seen: &VolumeObservations) -> Vec<&ObservedDelta> {
     let mut deltas: Vec<&ObservedDelta> = seen.deltas.iter().filter(|d| d.to > d.from).collect();
-    deltas.sort_by_key(|delta| (delta.from, delta.to));
-    deltas.dedup_by_key(|delta| (delta.from, delta.to));
+    deltas.sort_by_key(|delta| (delta.to, std::cmp::Reverse(delta.from)));
+    let mut until = None;
+    deltas.retain(|delta| {
+        let after = until.is_none_or(|end| delta.from >= end);
+        until = if after { Some(delta.to) } else { until };
+        after
+    });
     deltas
 }
 

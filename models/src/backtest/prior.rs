@@ -42,7 +42,7 @@ pub struct Errors {
 }
 
 /// A table of errors and how it does on volumes it was not made of.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Derived {
     /// The table made of all volumes.
     pub prior: Prior,
@@ -105,7 +105,11 @@ pub fn derived(volumes: &[Errors]) -> Derived {
         let origins = usual.map_or(&[][..], |k| volume.protocols[k].as_slice());
         let inside: Vec<bool> = origins.iter().flat_map(|o| o.held(&prior)).collect();
         let share = inside.iter().filter(|held| **held).count() as f64;
-        (volume.name.clone(), inside.len(), share / inside.len().max(1) as f64)
+        (
+            volume.name.clone(),
+            inside.len(),
+            share / inside.len().max(1) as f64,
+        )
     };
     Derived {
         prior: table(&volumes.iter().collect::<Vec<_>>()),
@@ -142,7 +146,10 @@ fn table(volumes: &[&Errors]) -> Prior {
     let prior = Calibration::prior_table();
     let (mut like, mut unlike): (Vec<Weighed>, Vec<Weighed>) = (Vec::new(), Vec::new());
     for volume in volumes {
-        let told = volume.protocols.iter().filter(|origins| scored(origins) > 0);
+        let told = volume
+            .protocols
+            .iter()
+            .filter(|origins| scored(origins) > 0);
         let protocols = told.count() as f64;
         for origins in &volume.protocols {
             let weight = 1.0 / (scored(origins) as f64).max(1.0) / protocols;
@@ -159,7 +166,9 @@ fn table(volumes: &[&Errors]) -> Prior {
     let row = |values: &mut Vec<Weighed>| {
         values.sort_by(|a, b| a.0.total_cmp(&b.0));
         let levels = prior.levels().iter();
-        levels.map(|level| weighted_quantile(values, *level)).collect()
+        levels
+            .map(|level| weighted_quantile(values, *level))
+            .collect()
     };
     let count = u32::try_from(volumes.len()).unwrap_or(u32::MAX);
     prior.of(count, row(&mut like), row(&mut unlike))
@@ -177,7 +186,10 @@ fn weighted_quantile(ascending: &[Weighed], level: f64) -> f64 {
         below += value.1;
         below >= level * all
     });
-    let found = values.next().or(ascending.last()).map_or(0.0, |value| value.0);
+    let found = values
+        .next()
+        .or(ascending.last())
+        .map_or(0.0, |value| value.0);
     (100.0 * found).round() / 100.0
 }
 

@@ -74,6 +74,24 @@ impl Prior {
         &self.levels
     }
 
+    /// Volumes behind it.
+    #[must_use]
+    pub fn volumes(&self) -> u32 {
+        self.volumes
+    }
+
+    /// Quantiles of errors over the group's scale and the volume's own.
+    #[must_use]
+    pub fn like_its_own(&self) -> &[f64] {
+        &self.like_its_own
+    }
+
+    /// Quantiles of errors over the group's scale alone.
+    #[must_use]
+    pub fn unlike(&self) -> &[f64] {
+        &self.unlike
+    }
+
     /// Usual |ln(actual / predicted)| at an extrapolation, over all volumes.
     #[must_use]
     pub fn scale_at(&self, extrapolation: f64) -> f64 {
@@ -85,7 +103,8 @@ impl Prior {
     /// A volume's scale over that of all volumes, by scores over their groups' scales with weights: the root
     /// of their mean square, drawn to one in ln.
     pub(super) fn own_scale(&self, scores: impl Iterator<Item = (f64, f64, f64)>) -> f64 {
-        let square = |score: f64, scale: f64| (score * score + self.least_score.powi(2)) / (scale * scale);
+        let square =
+            |score: f64, scale: f64| (score * score + self.least_score.powi(2)) / (scale * scale);
         let (sum, count) = scores.fold((0.0, 0.0), |sum, (score, scale, weight)| {
             (sum.0 + weight * square(score, scale), sum.1 + weight)
         });

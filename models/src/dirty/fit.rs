@@ -71,15 +71,30 @@ pub fn refit(curve: &DirtyCurve, intervals: &[Interval<'_>]) -> DirtyCurve {
     remembering(next, &identified)
 }
 
-/// Mean |ln| by which these deltas would have been missed, each predicted from those before: the
-/// measure of writing that makes it least is the one the volume's growth follows.
+/// Mean |ln| by which these deltas would have been missed, each predicted from those before, in each of several
+/// measures of writing: the one that makes it least is the one the volume's growth follows. The measures speak of
+/// the same deltas in the same order.
 #[must_use]
-pub fn foresight(intervals: &[Interval<'_>], bound_blocks: f64) -> f64 {
-    let sound = |i: &Interval<'_>| i.usable() && i.identified();
-    let known: Vec<Interval<'_>> = intervals.iter().copied().filter(sound).collect();
+pub fn foresights(measures: &[Vec<Interval<'_>>], bound_blocks: f64) -> Vec<f64> {
+    let sound = |i: &&Interval<'_>| i.usable() && i.identified();
+    let rows = |intervals: &[Interval<'_>]| -> Vec<f64> {
+        let known: Vec<Interval<'_>> = intervals.iter().filter(sound).copied().collect();
+        small_writes(&known).iter().map(|row| row.0).collect()
+    };
+    let Some(first) = measures.first() else {
+        return Vec::new();
+    };
+    let known: Vec<Interval<'_>> = first.iter().filter(sound).copied().collect();
+    // Which blocks changed when is the same in every measure.
     let table = table_of(&small_writes(&known));
     let population = bound_blocks.max(table.touched() as f64);
-    blend::foresight(&[table], population)
+    let foresight = |intervals: &Vec<Interval<'_>>| {
+        let mut volumes = rows(intervals);
+        volumes.drain(..volumes.len().saturating_sub(table.volumes.len()));
+        let patterns = table.patterns.clone();
+        blend::foresight(&[IncidenceTable { volumes, patterns }], population)
+    };
+    measures.iter().map(foresight).collect()
 }
 
 /// Identities that do not suffice yet are kept for later.
@@ -91,12 +106,43 @@ fn remembering(mut curve: DirtyCurve, identified: &[Interval<'_>]) -> DirtyCurve
     curve
 }
 
+/// The curve of the first `count` of these deltas, all usable and identified, at least two; `whole` is the
+/// table of all of them.
+pub(super) fn fit_first(
+    all: &[Interval<'_>],
+    count: usize,
+    whole: &IncidenceTable,
+    bound_blocks: f64,
+    minute: Written,
+) -> DirtyCurve {
+    let first = &all[..count];
+    // Nothing is left out of the deltas then: the table of the first ones is in that of all.
+    if all.iter().all(Interval::calm)
+        && let Some(curve) = fitted(
+            &counts::prior(bound_blocks, minute),
+            first,
+            vec![whole.until(count)],
+        )
+    {
+        return curve;
+    }
+    fit(first, bound_blocks, minute)
+}
+
 fn by_identities(curve: &DirtyCurve, intervals: &[Interval<'_>]) -> Option<DirtyCurve> {
     let mut tables = curve.tables.clone();
     let rows = small_writes(intervals);
     if !rows.is_empty() {
         tables.push(table_of(&rows));
     }
+    fitted(curve, intervals, tables)
+}
+
+fn fitted(
+    curve: &DirtyCurve,
+    intervals: &[Interval<'_>],
+    tables: Vec<IncidenceTable>,
+) -> Option<DirtyCurve> {
     if tables.is_empty() {
         return bulk_alone(curve, intervals);
     }

@@ -1,7 +1,7 @@
 //! How wrong the curve was on the volume's own deltas, each predicted from those before it.
 
 use super::Written;
-use super::fit::{Interval, fit};
+use super::fit::{Interval, fit_first};
 use super::incidence::{IncidenceTable, MAX_DELTAS};
 use super::sample::{self, Run};
 use super::unions::{Union, unions};
@@ -49,13 +49,14 @@ pub fn own_scores(intervals: &[Interval<'_>], bound_blocks: f64, minute: Written
 
 fn scores(known: &[Interval<'_>], bound_blocks: f64, minute: Written) -> Vec<Score> {
     let rows: Vec<(f64, &[Run])> = known.iter().map(|i| (i.written.small, i.runs)).collect();
-    let windows = unions(&IncidenceTable::of(&rows));
+    let whole = IncidenceTable::of(&rows);
+    let windows = unions(&whole);
     let first = (known.len() / 2)
         .max(known.len().saturating_sub(MOST_ORIGINS))
         .max(2);
     (first..known.len())
         .flat_map(|origin| {
-            let curve = fit(&known[..origin], bound_blocks, minute);
+            let curve = fit_first(known, origin, &whole, bound_blocks, minute);
             // The whole has more deltas than the origin had: its error is smaller by their root.
             let lesser = (origin as f64 / known.len() as f64).sqrt();
             let after = windows.iter().filter(move |union| union.first == origin);

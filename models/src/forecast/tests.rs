@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod campaign;
+mod laws;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

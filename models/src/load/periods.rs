@@ -135,9 +135,10 @@ impl History {
         } else {
             24
         };
-        let all = self.0.iter().fold(Written::default(), |sum, p| {
-            sum.plus(p.written(measure))
-        });
+        let all = self
+            .0
+            .iter()
+            .fold(Written::default(), |sum, p| sum.plus(p.written(measure)));
         let mean = all.scaled(1.0 / self.seconds());
         let weight = SLOT_WEIGHT_HOURS * HOUR;
         let mut slots = vec![(mean.scaled(weight), weight); cycle];

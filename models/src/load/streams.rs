@@ -15,7 +15,11 @@ const STEADY_SHARE: f64 = 0.8;
 /// Whether bulk writing hardly ever rests.
 pub(super) fn steady(entries: &[Entry]) -> bool {
     let end = entries.last().map_or(0.0, Entry::end);
-    let newest = || entries.iter().filter(|entry| entry.start >= end - LOOKED_SECONDS);
+    let newest = || {
+        entries
+            .iter()
+            .filter(|entry| entry.start >= end - LOOKED_SECONDS)
+    };
     let known: f64 = newest().map(|entry| entry.seconds).sum();
     let bulk = newest().filter(|entry| entry.written.bulk_blocks > 0.0);
     let bulk: f64 = bulk.map(|entry| entry.seconds).sum();
@@ -35,7 +39,10 @@ pub(super) fn apart(entries: &[Entry]) -> [Vec<Entry>; 2] {
         };
         entries.iter().map(one).collect()
     };
-    [only(|written| written.small), only(|written| written.bulk_blocks)]
+    [
+        only(|written| written.small),
+        only(|written| written.bulk_blocks),
+    ]
 }
 
 /// Paths of both streams as one: what the second wrote is bulk writing.
