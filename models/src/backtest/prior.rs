@@ -163,12 +163,13 @@ fn table(volumes: &[&Errors]) -> Prior {
             }
         }
     }
+    // Which way a few volumes erred says nothing of the next one: a row is the mean of itself and its mirror.
     let row = |values: &mut Vec<Weighed>| {
         values.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let at = |level: f64| weighted_quantile(values, level);
         let levels = prior.levels().iter();
-        levels
-            .map(|level| weighted_quantile(values, *level))
-            .collect()
+        let halves = levels.map(|level| (at(*level) - at(1.0 - level)) / 2.0);
+        halves.map(|half| (100.0 * half).round() / 100.0).collect()
     };
     let count = u32::try_from(volumes.len()).unwrap_or(u32::MAX);
     prior.of(count, row(&mut like), row(&mut unlike))
@@ -178,7 +179,7 @@ fn scored(origins: &[Foretold]) -> usize {
     origins.iter().map(|origin| origin.windows.len()).sum()
 }
 
-/// Quantile of ascending values by their weights, to two decimal digits.
+/// Quantile of ascending values by their weights.
 fn weighted_quantile(ascending: &[Weighed], level: f64) -> f64 {
     let all: f64 = ascending.iter().map(|value| value.1).sum();
     let mut below = 0.0;
@@ -186,11 +187,8 @@ fn weighted_quantile(ascending: &[Weighed], level: f64) -> f64 {
         below += value.1;
         below >= level * all
     });
-    let found = values
-        .next()
-        .or(ascending.last())
-        .map_or(0.0, |value| value.0);
-    (100.0 * found).round() / 100.0
+    let found = values.next().or(ascending.last());
+    found.map_or(0.0, |value| value.0)
 }
 
 #[cfg(test)]
