@@ -8,7 +8,7 @@ use super::replay::Replay;
 use super::{LEAST_SCORED_BLOCKS, Protocol, Trace};
 use crate::calibration::{Calibration, Prior};
 use crate::dirty::DirtyCurve;
-use crate::draws::{VolumeDraw, student4_quantile};
+use crate::draws::VolumeDraw;
 use crate::forecast::volume_model;
 
 /// Deltas seen, and the time between them over the usual one.
@@ -125,12 +125,7 @@ impl Foretold {
         curve.calibration = Calibration::prior().with_scores_by(prior, &scores);
         let inside = |window: &Window| {
             let [low, high] = BAND.map(|level| {
-                let draw = VolumeDraw {
-                    level: 0.0,
-                    shape: 0.0,
-                    error: student4_quantile(level),
-                    error_level: level,
-                };
+                let draw = VolumeDraw::at(level);
                 curve.drawn(window.written, &draw)
             });
             (low..=high).contains(&(window.blocks as f64))

@@ -5,18 +5,16 @@ use proptest::prelude::*;
 use super::*;
 use crate::calibration::Calibration;
 
-fn intervals_of(deltas: &[(f64, Vec<(u64, u64)>)]) -> Vec<Interval<'_>> {
-    let one = |(small, runs): &'_ (f64, Vec<(u64, u64)>)| (*small, runs.len() as u64);
-    let rows = deltas.iter().map(|delta| (one(delta), delta.1.as_slice()));
-    rows.map(|((small, changed_blocks), runs)| Interval {
+fn intervals_of<'a>(deltas: &'a [(f64, Vec<(u64, u64)>)]) -> Vec<Interval<'a>> {
+    let one = |(small, runs): &'a (f64, Vec<(u64, u64)>)| Interval {
         written: Written {
-            small,
+            small: *small,
             bulk_blocks: 0.0,
         },
-        changed_blocks,
+        changed_blocks: runs.len() as u64,
         runs,
-    })
-    .collect()
+    };
+    deltas.iter().map(one).collect()
 }
 
 /// Width of the 90 % band of the error after so many deltas of the same process, for the next one.
