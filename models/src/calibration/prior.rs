@@ -120,8 +120,10 @@ impl Prior {
         Seen {
             prior: self,
             own,
-            // Scores tell of a scale by their squares: one leaves it even, three settle it.
-            unlike: (1.0 / (volumes + 1.0)).max(1.0 / (count * count + 1.0)),
+            // Scores tell of a scale by their squares: one leaves it even, three settle it. That a volume is unlike
+            // all others is ever less likely the more of its own scores speak.
+            unlike: (self.weight / (self.weight + count) / (volumes + 1.0))
+                .max(1.0 / (count * count + 1.0)),
         }
     }
 }
