@@ -9,7 +9,7 @@ mod many;
 mod run;
 
 pub use campaign::campaign;
-pub use many::fault_campaign;
+pub use many::{fault_campaign, kill_campaign};
 pub use run::{Rehearsed, rehearse};
 
 use chrono::TimeDelta;

@@ -13,7 +13,7 @@ use super::error::Kind;
 use super::{CliError, Exit, Ui, runtime};
 use crate::execute::Ended;
 use crate::journal::Journal;
-use crate::rehearse::{Rehearsed, campaign, fault_campaign, rehearse};
+use crate::rehearse::{Rehearsed, campaign, fault_campaign, kill_campaign, rehearse};
 use crate::view;
 
 /// Rehearse a migration on the embedded lab: measure, plan, cut over, verify, compare with the forecast.
@@ -27,7 +27,8 @@ use crate::view;
   snapmigrate rehearse fixtures/scenarios/tiny.toml --journal rehearsal.journal
   snapmigrate rehearse fixtures/scenarios/calibration.toml --runs 200
   snapmigrate rehearse fixtures/scenarios/tiny.toml --faults 1000
-  snapmigrate rehearse fixtures/scenarios/tiny.toml --faults 1 --seed 417   # that one run again")]
+  snapmigrate rehearse fixtures/scenarios/tiny.toml --faults 1 --seed 417   # that one run again
+  snapmigrate rehearse fixtures/scenarios/tiny.toml --kill-points")]
 pub struct Args {
     /// What the lab simulates: volumes, workload, service behaviour, policy.
     scenario: PathBuf,
@@ -52,6 +53,10 @@ pub struct Args {
     #[arg(long, value_name = "N", conflicts_with_all = ["no_cutover", "runs"],
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     faults: Option<u32>,
+    /// Carry out the scenario's plan once for every place at which the executor can die: each call, before it is
+    /// sent and after its effect, and each entry of the journal.
+    #[arg(long, conflicts_with_all = ["journal", "no_cutover", "runs", "faults"])]
+    kill_points: bool,
     /// Do not announce each step.
     #[arg(long, short)]
     quiet: bool,
@@ -71,6 +76,9 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     let seed = scenario.seed;
     if let Some(runs) = args.runs {
         return rehearse_many(args, &scenario, runs, ui);
+    }
+    if args.kill_points {
+        return kill_everywhere(args, &scenario, ui);
     }
     if let Some(runs) = args.faults {
         return disturb_many(args, &scenario, runs, ui);
@@ -137,8 +145,30 @@ fn disturb_many(args: &Args, scenario: &Scenario, runs: u32, ui: &Ui) -> Result<
     };
     let disturbed = fault_campaign(scenario, &seeds, threads, journal, announce)
         .map_err(|error| CliError::failed("the campaign could not run").caused_by(error))?;
-    let campaign = FaultCampaign::of(&scenario.name, scenario.seed, &disturbed);
-    ui.show(&campaign, view::faults)?;
+    judge(
+        &FaultCampaign::of(&scenario.name, scenario.seed, &disturbed),
+        ui,
+    )
+}
+
+/// A death at every place; fails when a promise was broken.
+fn kill_everywhere(args: &Args, scenario: &Scenario, ui: &Ui) -> Result<Exit, CliError> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let announce = |done: usize, of: usize| {
+        if !args.quiet && (done.is_multiple_of(DISTURBED_RUNS) || done == of) {
+            ui.note(&format!("{done} of {of} kill points"));
+        }
+    };
+    let killed = kill_campaign(scenario, threads, announce)
+        .map_err(|error| CliError::failed("the campaign could not run").caused_by(error))?;
+    judge(
+        &FaultCampaign::of(&scenario.name, scenario.seed, &killed),
+        ui,
+    )
+}
+
+fn judge(campaign: &FaultCampaign, ui: &Ui) -> Result<Exit, CliError> {
+    ui.show(campaign, view::faults)?;
     Ok(if campaign.violations.is_empty() {
         Exit::Done
     } else {

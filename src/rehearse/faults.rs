@@ -27,7 +27,7 @@ use crate::cloud::Wire;
 use crate::execute::{Control, Ended, ExecuteError, Run, Sides, execute};
 use crate::journal::Journal;
 use crate::quiesce::channel::Channel;
-use meddler::Meddler;
+use meddler::{KillPoint, Meddler};
 use observer::Promise;
 
 /// Starts of the executor after which nothing more goes wrong.
@@ -68,6 +68,25 @@ pub async fn disturbed(
         host: &|lab, instance| wires::host(lab, instance, &meddler),
     };
     judged(&troubled(scenario, seed), seed, journal, &meddler, &ways).await
+}
+
+/// Carries out the journal's plan in the scenario's world, where nothing goes wrong but one death; the run, and every
+/// place at which it could have died.
+///
+/// # Errors
+/// As [`disturbed`].
+pub async fn killed(
+    scenario: &Scenario,
+    journal: &mut Journal,
+    point: Option<KillPoint>,
+) -> Result<(FaultRun, Vec<KillPoint>), RehearseError> {
+    let meddler = Meddler::killing(point);
+    let ways = Ways {
+        services: &|lab| wires::services(lab, &meddler),
+        host: &|lab, instance| wires::host(lab, instance, &meddler),
+    };
+    let run = judged(scenario, scenario.seed, journal, &meddler, &ways).await?;
+    Ok((run, meddler.places()))
 }
 
 /// The ways from an executor to its world.

@@ -1,4 +1,4 @@
-//! Many seeds on several threads, in the order of the seeds whatever the number of threads.
+//! Many runs on several threads, in their own order whatever the number of threads.
 //!
 //! It must not know what a run is.
 
@@ -10,7 +10,7 @@ use snapmigrate_models::faults::FaultRun;
 use snapmigrate_models::plan::Plan;
 
 use super::RehearseError;
-use super::faults::{campaign_plan, disturbed};
+use super::faults::{campaign_plan, disturbed, killed};
 use crate::journal::{Journal, JournalError};
 
 /// Carries out one plan under every seed, disturbed by it, on so many threads; `finished` is told how many runs are
@@ -26,31 +26,53 @@ pub fn fault_campaign(
     finished: impl FnMut(usize),
 ) -> Result<Vec<FaultRun>, RehearseError> {
     let plan = paused()?.block_on(campaign_plan(scenario))?;
-    let one = |seed: u64| one(scenario, journal(&plan)?, seed);
+    let one = |seed: &u64| one(scenario, journal(&plan)?, *seed);
     over(seeds, threads, one, finished).into_iter().collect()
+}
+
+/// Carries out one plan once for every place at which the executor can die: each call to a service or a host, before
+/// it is sent and after its effect, and each entry of the journal.
+///
+/// # Errors
+/// As [`fault_campaign`].
+pub fn kill_campaign(
+    scenario: &Scenario,
+    threads: usize,
+    finished: impl FnMut(usize, usize),
+) -> Result<Vec<FaultRun>, RehearseError> {
+    let plan = paused()?.block_on(campaign_plan(scenario))?;
+    let die = |point| -> Result<_, RehearseError> {
+        let mut journal = Journal::in_memory(&plan)?;
+        paused()?.block_on(killed(scenario, &mut journal, point))
+    };
+    let (_, places) = die(None)?;
+    let mut finished = finished;
+    let told = |done| finished(done, places.len());
+    let runs = over(&places, threads, |point| die(Some(*point)), told);
+    runs.into_iter().map(|run| Ok(run?.0)).collect()
 }
 
 fn one(scenario: &Scenario, mut journal: Journal, seed: u64) -> Result<FaultRun, RehearseError> {
     paused()?.block_on(disturbed(scenario, &mut journal, seed))
 }
 
-/// What `run` says for each seed, in the order of the seeds.
-pub(super) fn over<T: Send>(
-    seeds: &[u64],
+/// What `run` says of each item, in the order of the items.
+pub(super) fn over<I: Sync, T: Send>(
+    items: &[I],
     threads: usize,
-    run: impl Fn(u64) -> T + Sync,
+    run: impl Fn(&I) -> T + Sync,
     mut finished: impl FnMut(usize),
 ) -> Vec<T> {
     let next = AtomicUsize::new(0);
     let (done, runs) = mpsc::channel();
-    let mut ordered: Vec<Option<T>> = seeds.iter().map(|_| None).collect();
+    let mut ordered: Vec<Option<T>> = items.iter().map(|_| None).collect();
     std::thread::scope(|scope| {
-        for _ in 0..threads.clamp(1, seeds.len().max(1)) {
+        for _ in 0..threads.clamp(1, items.len().max(1)) {
             let (done, next, run) = (done.clone(), &next, &run);
             scope.spawn(move || {
-                while let Some((index, seed)) = taken(next, seeds) {
+                while let Some((index, item)) = taken(next, items) {
                     // Nobody listens only when the campaign itself is over.
-                    if done.send((index, run(seed))).is_err() {
+                    if done.send((index, run(item))).is_err() {
                         return;
                     }
                 }
@@ -65,9 +87,9 @@ pub(super) fn over<T: Send>(
     ordered.into_iter().flatten().collect()
 }
 
-fn taken(next: &AtomicUsize, seeds: &[u64]) -> Option<(usize, u64)> {
+fn taken<'a, I>(next: &AtomicUsize, items: &'a [I]) -> Option<(usize, &'a I)> {
     let index = next.fetch_add(1, Ordering::Relaxed);
-    seeds.get(index).map(|seed| (index, *seed))
+    items.get(index).map(|item| (index, item))
 }
 
 /// A runtime on a clock that jumps from event to event.

@@ -44,6 +44,24 @@ pub enum Fate {
     DiesAfter,
 }
 
+/// When an executor dies of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// The call is not sent.
+    Before,
+    /// It has its effect, and nobody hears of it.
+    After,
+}
+
+/// Where an executor dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KillPoint {
+    /// At this call, counted from 1.
+    Call(u64, Moment),
+    /// As soon as this entry of the journal is durable, counted from 1.
+    Entry(u64),
+}
+
 /// How likely what is in one run.
 #[derive(Clone, Copy, Debug)]
 struct Mood {
@@ -57,7 +75,7 @@ struct State {
     mood: Mood,
     calls: u64,
     entries: u64,
-    kill_calls: Vec<u64>,
+    kill_calls: Vec<(u64, Moment)>,
     kill_entries: Vec<u64>,
     partition_calls: Vec<u64>,
     cut_until: [Option<Instant>; 2],
@@ -82,9 +100,16 @@ impl Meddler {
             let count = rng.random_range(0..=most);
             (0..count).map(|_| rng.random_range(1..within)).collect()
         };
-        let kill_calls = drawn(MOST_KILLS, CALLS);
-        let kill_entries = drawn(1, ENTRIES);
+        let (calls, entries) = (drawn(MOST_KILLS, CALLS), drawn(1, ENTRIES));
         let partition_calls = drawn(1, CALLS);
+        let moment = |rng: &mut ChaCha8Rng| {
+            if rng.random() {
+                Moment::Before
+            } else {
+                Moment::After
+            }
+        };
+        let kill_calls = calls.iter().map(|call| (*call, moment(&mut rng))).collect();
         let mood = Mood {
             lost: [
                 one_of(&mut rng, [0.0, 0.002, 0.01]),
@@ -92,23 +117,44 @@ impl Meddler {
             ],
             hangs: one_of(&mut rng, [0.0, 0.0, 0.01]),
         };
-        let state = State {
-            rng,
-            mood,
-            calls: 0,
-            entries: 0,
+        Self::sharing(State {
             kill_calls,
-            kill_entries,
+            kill_entries: entries,
             partition_calls,
-            cut_until: [None, None],
-            calm: false,
-            faults: 0,
-            kill_points: Vec::new(),
-        };
+            mood,
+            ..State::quiet(rng)
+        })
+    }
+
+    /// One death and no other trouble.
+    #[must_use]
+    pub fn killing(point: Option<KillPoint>) -> Self {
+        let mut state = State::quiet(ChaCha8Rng::seed_from_u64(0));
+        match point {
+            Some(KillPoint::Call(call, moment)) => state.kill_calls.push((call, moment)),
+            Some(KillPoint::Entry(entry)) => state.kill_entries.push(entry),
+            None => {}
+        }
+        Self::sharing(state)
+    }
+
+    fn sharing(state: State) -> Self {
         Self {
             state: Arc::new(Mutex::new(state)),
             death: Arc::new(Notify::new()),
         }
+    }
+
+    /// Every place at which a run that went like this one could have died.
+    #[must_use]
+    pub fn places(&self) -> Vec<KillPoint> {
+        let state = self.state();
+        let calls = (1..=state.calls).flat_map(|call| {
+            [Moment::Before, Moment::After].map(|moment| KillPoint::Call(call, moment))
+        });
+        calls
+            .chain((1..=state.entries).map(KillPoint::Entry))
+            .collect()
     }
 
     /// Decides what becomes of the next call.
@@ -174,13 +220,33 @@ impl Meddler {
 }
 
 impl State {
+    const fn quiet(rng: ChaCha8Rng) -> Self {
+        Self {
+            rng,
+            mood: Mood {
+                lost: [0.0, 0.0],
+                hangs: 0.0,
+            },
+            calls: 0,
+            entries: 0,
+            kill_calls: Vec::new(),
+            kill_entries: Vec::new(),
+            partition_calls: Vec::new(),
+            cut_until: [None, None],
+            calm: false,
+            faults: 0,
+            kill_points: Vec::new(),
+        }
+    }
+
     fn fate(&mut self, way: Way, name: &str) -> Fate {
+        self.calls += 1;
         if self.calm {
             return Fate::Passes;
         }
-        self.calls += 1;
-        if self.kill_calls.contains(&self.calls) {
-            return self.dies(name);
+        let dies = self.kill_calls.iter().find(|(call, _)| *call == self.calls);
+        if let Some((_, moment)) = dies {
+            return self.dies(*moment, name);
         }
         if self.partition_calls.contains(&self.calls) {
             let seconds = 5.0 * (self.rng.random::<f64>() * 400_f64.ln()).exp();
@@ -191,20 +257,15 @@ impl State {
         fate
     }
 
-    fn dies(&mut self, name: &str) -> Fate {
-        let before = self.rng.random::<bool>();
-        let moment = if before {
-            "before it was sent"
-        } else {
-            "after its effect, before the answer"
+    fn dies(&mut self, moment: Moment, name: &str) -> Fate {
+        let (fate, words) = match moment {
+            Moment::Before => (Fate::DiesBefore, "before it was sent"),
+            Moment::After => (Fate::DiesAfter, "after its effect, before the answer"),
         };
+        let call = self.calls;
         self.kill_points
-            .push(format!("call {}, {name}, {moment}", self.calls));
-        if before {
-            Fate::DiesBefore
-        } else {
-            Fate::DiesAfter
-        }
+            .push(format!("call {call}, {name}, {words}"));
+        fate
     }
 
     fn troubled(&mut self, way: Way) -> Fate {

@@ -64,8 +64,7 @@ fn found(liar: Liar, forger: Forger) -> FaultRun {
         host: &host,
     };
     let scenario = Scenario::load(Path::new(SCENARIO)).unwrap();
-    let meddler = Meddler::new(1);
-    meddler.calm_down();
+    let meddler = Meddler::killing(None);
     paused().unwrap().block_on(async {
         let plan = campaign_plan(&scenario).await.unwrap();
         let mut journal = Journal::in_memory(&plan).unwrap();
