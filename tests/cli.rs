@@ -77,7 +77,7 @@ fn unknown_words_are_usage_errors() {
         2,
         &["no document \"nonsense\"", "published: profile"],
     );
-    assert_refused(&["schema", "faults"], 2, &["not published yet"]);
+    assert_refused(&["schema", "scenario"], 2, &["not published yet"]);
 }
 
 #[test]

@@ -4,8 +4,9 @@
 use std::path::Path;
 
 use snapmigrate_models::backtest::Backtest;
-use snapmigrate_models::campaign::Campaign;
+use snapmigrate_models::campaign::{Campaign, CampaignSummary};
 use snapmigrate_models::check::Findings;
+use snapmigrate_models::faults::FaultCampaign;
 use snapmigrate_models::format::Document;
 use snapmigrate_models::history::PastMigrations;
 use snapmigrate_models::plan::Plan;
@@ -78,6 +79,22 @@ fn campaign() {
     let campaign: Campaign = frozen("campaign.json");
     let again = Campaign::of(&campaign.scenario, campaign.runs.clone());
     assert_eq!(again.summary, campaign.summary, "counted from its runs");
+}
+
+/// Written before a world had several lucks: readable, though its verdicts were counted by another truth.
+#[test]
+fn campaign_before_worlds() {
+    let campaign: Campaign = frozen("campaign-before-worlds.json");
+    let again = Campaign::of(&campaign.scenario, campaign.runs.clone());
+    let downtime = |summary: &CampaignSummary| summary.write_downtime_at_gate;
+    assert_eq!(downtime(&again.summary), downtime(&campaign.summary));
+}
+
+#[test]
+fn faults() {
+    let campaign: FaultCampaign = frozen("faults.json");
+    assert_eq!(campaign.outcomes.values().sum::<u64>(), campaign.runs);
+    assert!(campaign.kills > 0 && campaign.violations.is_empty());
 }
 
 #[test]
