@@ -98,7 +98,7 @@ fn a_snapshot_there_becomes_what_it_is_here_and_only_once() {
     assert_eq!(count(&report, "/blocks/only_in_first"), 1);
     stage.must_hold(&made, &stage.lab.file("there.img"));
 
-    // The same command again changes nothing, and a lost record makes no second snapshot of the same content.
+    // The same command again changes nothing.
     let again = stage.report();
     assert_eq!(again["target"], made.as_str());
     assert_eq!(count(&again, "/calls/blocks_read"), 0, "{again}");
