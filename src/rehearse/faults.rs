@@ -120,6 +120,7 @@ async fn judged(
         before: &before,
         journal: &journal.recorded().export(),
         outcome: outcome.as_deref().unwrap_or("failed"),
+        target_is_said_to_serve: journal.progress().activated.is_some(),
     };
     let mut broken = observer::broken(&stage.lab, &seen, &promise);
     let gave_up = outcome.as_ref().err();

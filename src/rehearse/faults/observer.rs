@@ -26,6 +26,8 @@ pub struct Promise<'a> {
     pub journal: &'a str,
     /// What the tool says became of it.
     pub outcome: &'a str,
+    /// Whether the tool says that the target serves.
+    pub target_is_said_to_serve: bool,
 }
 
 /// The promises that were broken, in words; every lease has ended by now.
@@ -69,7 +71,7 @@ fn other_side_serves(seen: &Observation, promise: &Promise<'_>) -> Option<String
         .hosts
         .iter()
         .any(|host| host.serving && host.instance == promise.target);
-    let said = promise.outcome == "cut_over";
+    let said = promise.target_is_said_to_serve;
     (said != target).then(|| {
         let side = if target {
             promise.target
