@@ -42,3 +42,25 @@ fn a_seed_shows_the_same_again_on_any_thread() {
     let seeds = [510, 511, 512];
     assert_eq!(disturbed(&seeds, 1), disturbed(&seeds, 3));
 }
+
+/// What the binary counts under these seeds: kills and faults.
+fn counted(first: &str, runs: &str) -> [u64; 2] {
+    let arguments = [
+        "rehearse", SCENARIO, "--json", "-q", "--seed", first, "--faults", runs,
+    ];
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_snapmigrate"));
+    let output = command.args(arguments).output().unwrap();
+    let campaign: FaultCampaign = serde_json::from_slice(&output.stdout).unwrap();
+    [campaign.kills, campaign.faults_injected]
+}
+
+#[test]
+fn a_run_of_a_campaign_can_be_shown_alone() {
+    let (both, one, other) = (
+        counted("520", "2"),
+        counted("520", "1"),
+        counted("521", "1"),
+    );
+    assert_eq!(both, [one[0] + other[0], one[1] + other[1]]);
+    assert!(both[1] > 0 && one != other, "{one:?} {other:?}");
+}

@@ -37,7 +37,7 @@ impl Document for FaultCampaign {
 /// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FaultViolation {
-    /// Seed that shows it again: `rehearse SCENARIO --faults 1 --seed SEED`.
+    /// Seed that shows it again: `rehearse SCENARIO --faults 1 --seed SEED`; of a death at every place the scenario's.
     pub seed: u64,
     /// Where the executor was killed last, or that it was not.
     pub kill_point: String,

@@ -64,7 +64,9 @@ pub struct Args {
 
 /// Rehearses and shows plan, steps and report; with `--json` only the report.
 pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
-    let scenario = Scenario::load_with(&args.scenario, args.seed)
+    // A fault campaign's seeds are those of its trouble: its plan must be the same whichever it begins with.
+    let drawn = args.seed.filter(|_| args.faults.is_none());
+    let scenario = Scenario::load_with(&args.scenario, drawn)
         .map_err(|error| CliError::usage("cannot use the scenario").caused_by(error))?;
     if let Some(path) = args.journal.as_ref().filter(|path| path.exists()) {
         let message = format!(
@@ -126,8 +128,9 @@ fn rehearse_many(args: &Args, scenario: &Scenario, runs: u32, ui: &Ui) -> Result
 
 /// A fault campaign; fails when a promise was broken.
 fn disturb_many(args: &Args, scenario: &Scenario, runs: u32, ui: &Ui) -> Result<Exit, CliError> {
+    let first = args.seed.unwrap_or(scenario.seed);
     let seeds: Vec<u64> = (0..runs)
-        .map(|run| scenario.seed.wrapping_add(run.into()))
+        .map(|run| first.wrapping_add(run.into()))
         .collect();
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let announce = |done: usize| {
@@ -145,10 +148,7 @@ fn disturb_many(args: &Args, scenario: &Scenario, runs: u32, ui: &Ui) -> Result<
     };
     let disturbed = fault_campaign(scenario, &seeds, threads, journal, announce)
         .map_err(|error| CliError::failed("the campaign could not run").caused_by(error))?;
-    judge(
-        &FaultCampaign::of(&scenario.name, scenario.seed, &disturbed),
-        ui,
-    )
+    judge(&FaultCampaign::of(&scenario.name, first, &disturbed), ui)
 }
 
 /// A death at every place; fails when a promise was broken.

@@ -9,8 +9,6 @@
 //! right. Runs share nothing, so their number of threads changes nothing but the time it takes.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
 
 use snapmigrate_lab::Scenario;
 use snapmigrate_models::campaign::CampaignRun;
@@ -19,6 +17,7 @@ use snapmigrate_models::policy::Policy;
 use snapmigrate_models::report::{Report, build};
 use snapmigrate_models::schedule::make_plan;
 
+use super::many::{over, paused};
 use super::run::carry_out;
 use super::{RehearseError, Stage};
 use crate::journal::Journal;
@@ -56,36 +55,10 @@ pub fn campaign(
     scenario: &Path,
     (first, runs): (u64, usize),
     threads: usize,
-    mut finished: impl FnMut(usize),
+    finished: impl FnMut(usize),
 ) -> Vec<CampaignRun> {
-    let next = AtomicUsize::new(0);
-    let (done, told) = mpsc::channel();
-    let mut ordered: Vec<Option<CampaignRun>> = vec![None; runs];
-    std::thread::scope(|scope| {
-        for _ in 0..threads.clamp(1, runs.max(1)) {
-            let (done, next) = (done.clone(), &next);
-            scope.spawn(move || {
-                while let Some(index) = taken(next, runs) {
-                    // Nobody listens only when the campaign itself is over.
-                    let run = one(scenario, Chance::of(first, index));
-                    if done.send((index, run)).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        drop(done);
-        for (count, (index, run)) in told.iter().enumerate() {
-            ordered[index] = Some(run);
-            finished(count + 1);
-        }
-    });
-    ordered.into_iter().flatten().collect()
-}
-
-fn taken(next: &AtomicUsize, runs: usize) -> Option<usize> {
-    let index = next.fetch_add(1, Ordering::Relaxed);
-    (index < runs).then_some(index)
+    let chances: Vec<Chance> = (0..runs).map(|index| Chance::of(first, index)).collect();
+    over(&chances, threads, |chance| one(scenario, *chance), finished)
 }
 
 /// One run; what keeps it from a report is part of the result.
@@ -134,13 +107,6 @@ fn limitless(policy: &Policy) -> Policy {
         budget_usd: None,
         ..policy.clone()
     }
-}
-
-fn paused() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
 }
 
 /// An error with its causes, in one line.

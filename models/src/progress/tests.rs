@@ -63,6 +63,22 @@ fn illegal_sequences_are_refused_with_their_reason() {
 }
 
 #[test]
+fn a_lost_answer_is_remembered_until_the_step_succeeds() {
+    let lost = |text: &str| {
+        let failing = Story::of(text).progress.failing;
+        failing.get("r00.copy").map(|failing| failing.answer_lost)
+    };
+    assert_eq!(lost("preflight s0 a0 c0!t"), Some(false));
+    assert_eq!(lost("preflight s0 a0 c0!u"), Some(true));
+    assert_eq!(
+        lost("preflight s0 a0 c0!u c0!t"),
+        Some(true),
+        "a failed lookup hides nothing"
+    );
+    assert_eq!(lost("preflight s0 a0 c0!u c0"), None);
+}
+
+#[test]
 fn answers_need_their_question() {
     let mut story = Story::of("preflight");
     let action = Action::Snapshot { round: 0 };

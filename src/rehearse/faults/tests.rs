@@ -33,6 +33,11 @@ fn genuine(_: &Lab, request: Request<Bytes>) -> (Request<Bytes>, bool) {
 
 /// One run over ways that lie and forge; what the observer finds.
 fn found(liar: Liar, forger: Forger) -> FaultRun {
+    under(liar, forger, FaultSpec::default(), 3)
+}
+
+/// The same with faults of the service.
+fn under(liar: Liar, forger: Forger, faults: FaultSpec, seed: u64) -> FaultRun {
     let services = |lab: &Lab| {
         let lab = lab.clone();
         Wire::through(move |request| {
@@ -63,12 +68,16 @@ fn found(liar: Liar, forger: Forger) -> FaultRun {
         services: &services,
         host: &host,
     };
-    let scenario = Scenario::load(Path::new(SCENARIO)).unwrap();
+    let calm = Scenario::load(Path::new(SCENARIO)).unwrap();
+    let scenario = Scenario {
+        faults,
+        ..calm.clone()
+    };
     let meddler = Meddler::killing(None);
     paused().unwrap().block_on(async {
-        let plan = campaign_plan(&scenario).await.unwrap();
+        let plan = campaign_plan(&calm).await.unwrap();
         let mut journal = Journal::in_memory(&plan).unwrap();
-        judged(&scenario, 3, &mut journal, &meddler, &ways)
+        judged(&scenario, seed, &mut journal, &meddler, &ways)
             .await
             .unwrap()
     })
@@ -156,4 +165,17 @@ fn a_target_made_of_an_older_snapshot_has_lost_blocks() {
         &found(unproved, older),
         "are not what the source wrote last",
     );
+}
+
+#[test]
+fn what_a_failed_server_made_is_found_again() {
+    // Every fourth answer is a server error after the effect: a copy that nobody heard of must not be made twice.
+    let faults = FaultSpec {
+        lost_answer: 250.0,
+        ..FaultSpec::default()
+    };
+    for seed in 1..7 {
+        let run = under(honest, genuine, faults, seed);
+        assert!(run.faults_injected > 0 && run.broken.is_empty(), "{run:?}");
+    }
 }

@@ -220,20 +220,9 @@ impl<'a> Engine<'a> {
         if !self.rates.is_due(now, REPORT_EVERY) {
             return;
         }
-        let received = self.calls.tally().reads;
-        let blocks_per_second = self.rates.measure(now, received);
-        let index = self.source.index();
-        let left = index.changed().count().saturating_sub(index.done());
-        let remaining = self.rates.remaining(left);
-        let bound = self.bound();
-        (self.watch)(&Progress {
-            listed: index.covered_share(),
-            changed_blocks: index.changed().count(),
-            done_blocks: index.done(),
-            blocks_per_second,
-            remaining_seconds: remaining.filter(|_| !self.source.is_listing()),
-            bound,
-        });
+        let (received, bound) = (self.calls.tally().reads, self.bound());
+        let progress = self.source.progress(&mut self.rates, now, received, bound);
+        (self.watch)(&progress);
     }
 
     /// What holds the next read back.

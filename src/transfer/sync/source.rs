@@ -12,6 +12,7 @@ use super::SyncError;
 use super::calls::Calls;
 use super::index::{Index, Wanted};
 use super::listing::{Covered, Listing};
+use super::progress::{Bound, Progress, Rates};
 use crate::cloud::{CloudError, PageStart};
 
 /// Tokens below which blocks without one are listed again.
@@ -198,6 +199,27 @@ impl Source {
     #[must_use]
     pub const fn index(&self) -> &Index {
         &self.index
+    }
+
+    /// How far it is, with `received` blocks read so far and what holds the next one back.
+    pub fn progress(
+        &self,
+        rates: &mut Rates,
+        now: Instant,
+        received: u64,
+        bound: Bound,
+    ) -> Progress {
+        let blocks_per_second = rates.measure(now, received);
+        let (changed_blocks, done_blocks) = (self.index.changed().count(), self.index.done());
+        let remaining = rates.remaining(changed_blocks.saturating_sub(done_blocks));
+        Progress {
+            listed: self.index.covered_share(),
+            changed_blocks,
+            done_blocks,
+            blocks_per_second,
+            remaining_seconds: remaining.filter(|_| !self.is_listing()),
+            bound,
+        }
     }
 
     /// Pages listed so far, and the seconds until the listing was complete.
