@@ -4,6 +4,8 @@
 mod base;
 mod fence;
 mod request;
+mod revert;
+mod seen;
 mod source;
 mod target;
 #[cfg(test)]
@@ -22,6 +24,7 @@ use crate::workload::{Grid, Workload, chance};
 use base::Base;
 use fence::{Fence, Guard};
 use request::{Mount, Refusal, Request, refuse, reply, time};
+use revert::{Clients, Reopened};
 
 /// Where every simulated cluster's log begins.
 const FIRST_LSN: u64 = 0x1_0000_0000;
@@ -112,6 +115,8 @@ pub struct SimulatedHost {
     mounts: Vec<Mount>,
     bases: BTreeMap<String, Base>,
     activated: Option<(u64, Value)>,
+    clients: Clients,
+    reopened: Option<Reopened>,
     calls: u64,
 }
 
@@ -146,6 +151,8 @@ impl SimulatedHost {
             mounts: Vec::new(),
             bases: BTreeMap::new(),
             activated: None,
+            clients: Clients::default(),
+            reopened: None,
             calls: 0,
         }
     }
@@ -157,6 +164,7 @@ impl SimulatedHost {
             if self.guard.watchdog(event) && self.state == State::Stopped {
                 self.state = State::Running;
                 self.started_at = event;
+                self.clients.come(event);
             }
         }
         self.write_through(now, disks);
@@ -186,48 +194,6 @@ impl SimulatedHost {
         )
     }
 
-    /// Whether a client's commit would be accepted at the last instant this host was advanced to. At no instant may
-    /// two hosts of one database say so.
-    #[must_use]
-    pub fn serving(&self) -> bool {
-        self.state == State::Running && self.guard.fence == Fence::None
-    }
-
-    /// The instance it is.
-    #[must_use]
-    pub fn instance(&self) -> &str {
-        &self.instance
-    }
-
-    /// Whether a fence stands, leased or for good.
-    #[must_use]
-    pub fn fenced(&self) -> bool {
-        self.guard.fence != Fence::None
-    }
-
-    /// Whether the file systems are frozen.
-    #[must_use]
-    pub const fn frozen(&self) -> bool {
-        self.guard.freeze.is_some()
-    }
-
-    /// The longest that they were frozen.
-    #[must_use]
-    pub const fn longest_freeze_seconds(&self) -> f64 {
-        self.guard.longest_freeze_seconds
-    }
-
-    /// The volumes that its database was brought up from.
-    pub fn mounted(&self) -> impl Iterator<Item = &str> {
-        self.mounts.iter().map(|mount| mount.volume.as_str())
-    }
-
-    /// The tick after which the source wrote nothing more, once its fence stands: what an audit replays up to.
-    #[must_use]
-    pub fn fence_tick(&self) -> Option<u32> {
-        (self.guard.fence != Fence::None).then_some(self.applied)
-    }
-
     fn dispatch(
         &mut self,
         now: DateTime<Utc>,
@@ -246,6 +212,7 @@ impl SimulatedHost {
             "thaw" => self.thaw(now, request),
             "commit" => self.commit(now, request),
             "unfence" => self.unfence(now, request),
+            "reopen" => self.reopen(now, request),
             "sync" => self.sync(now, disks, request),
             "sync_status" => self.sync_status(now, request),
             "release" => self.release(request),
@@ -263,7 +230,7 @@ impl SimulatedHost {
     fn hello(&self, now: DateTime<Utc>) -> Value {
         let boot_id = format!("{:016x}", chance::mix(&[self.key, 9]));
         let version = concat!("lab-", env!("CARGO_PKG_VERSION"));
-        json!({ "version": version, "protocol": request::PROTOCOL, "host": self.instance, "boot_id": boot_id, "now": time(now), "abilities": ["sync"] })
+        json!({ "version": version, "protocol": request::PROTOCOL, "host": self.instance, "boot_id": boot_id, "now": time(now), "abilities": ["sync", "revert"] })
     }
 
     fn status(&self, now: DateTime<Utc>) -> Value {
@@ -373,7 +340,7 @@ impl SimulatedHost {
     }
 
     fn lsn(&self) -> u64 {
-        self.written_lsn + self.commits * COMMIT_LSN_BYTES
+        self.written_lsn + (self.commits + self.clients.taken) * COMMIT_LSN_BYTES
     }
 
     /// A draw of this call; one for each purpose, so that one more call shifts no other's.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::format::Document;
 use crate::plan::{Forecast, Plan, RoundKind};
-use crate::progress::{FenceState, Progress, RoundProgress};
+use crate::progress::{FenceState, Progress, RevertState, RoundProgress};
 use crate::report::{RunOutcome, Verification};
 use crate::step::{Action, round_kind};
 use crate::units::{Quantiles, Timestamp};
@@ -59,9 +59,9 @@ impl Document for Status {
 pub enum Serving {
     /// The source.
     Source,
-    /// Nobody: the source is fenced, the target is not active yet.
+    /// Nobody: one side is fenced, the other is not active yet.
     Nobody,
-    /// An answer is missing: the source or nobody.
+    /// An answer is missing: one side or nobody, never both.
     InDoubt,
     /// The target.
     Target,
@@ -177,6 +177,9 @@ pub fn status(plan: &Plan, progress: &Progress, at: Timestamp) -> Status {
 }
 
 fn serving(progress: &Progress) -> Serving {
+    if let Some(revert) = &progress.revert {
+        return after_revert(progress, revert.state);
+    }
     if progress.activated.is_some() {
         return Serving::Target;
     }
@@ -185,6 +188,16 @@ fn serving(progress: &Progress) -> Serving {
         Some(FenceState::Asked) => Serving::InDoubt,
         Some(FenceState::Leased) if progress.commit_in_doubt() => Serving::InDoubt,
         Some(FenceState::Leased | FenceState::Permanent) => Serving::Nobody,
+    }
+}
+
+fn after_revert(progress: &Progress, state: RevertState) -> Serving {
+    match state {
+        RevertState::Released => Serving::Target,
+        RevertState::Asked => Serving::InDoubt,
+        RevertState::Leased if progress.revert_in_doubt() => Serving::InDoubt,
+        RevertState::Leased | RevertState::Closed => Serving::Nobody,
+        RevertState::Reopened => Serving::Source,
     }
 }
 

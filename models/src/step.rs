@@ -4,8 +4,12 @@
 //! step and the volume, so that an interrupted attempt is found and adopted instead of repeated.
 
 mod action;
+mod event;
+mod revert;
 mod volumes;
 
+pub use event::{Event, FailureClass, Verb};
+pub use revert::TargetPosition;
 pub use volumes::{SyncedVolume, VolumePair};
 
 use schemars::JsonSchema;
@@ -129,6 +133,37 @@ pub enum Action {
         /// Number of the fence.
         epoch: u64,
     },
+    /// Revert: asks both hosts where they stand; changes nothing.
+    CheckRevert {
+        /// How many times they were asked.
+        attempt: u32,
+    },
+    /// Revert: stops the target from accepting commits, under a lease.
+    FenceTarget {
+        /// Number of the fence.
+        epoch: u64,
+    },
+    /// Revert: makes the target's fence permanent: from here only the source may serve.
+    CommitTarget {
+        /// Number of the fence.
+        epoch: u64,
+    },
+    /// Revert, for a target whose host does not answer: shows that its instance is stopped, and takes the database's
+    /// volumes from it.
+    IsolateTarget {
+        /// Number under which the source is to serve.
+        epoch: u64,
+    },
+    /// Revert: lets go the source's permanent fence.
+    ReopenSource {
+        /// Number of the target's fence.
+        epoch: u64,
+    },
+    /// Revert called off before its commit: the target serves again.
+    UnfenceTarget {
+        /// Number of the fence.
+        epoch: u64,
+    },
 }
 
 /// What an action resulted in.
@@ -234,6 +269,47 @@ pub enum StepResult {
         first_target_write: Timestamp,
         /// New timeline.
         timeline: u32,
+        /// Position after that commit; absent in journals of before it was asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lsn: Option<String>,
+        /// Transactions the database had begun by then; absent when it was not counted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transactions: Option<u64>,
+    },
+    /// Where a revert would begin.
+    RevertChecked {
+        /// The target as it serves; absent when its host does not answer.
+        target: Option<TargetPosition>,
+        /// Why it does not answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trouble: Option<String>,
+    },
+    /// The target accepts no commit.
+    TargetFenced {
+        /// When it took effect.
+        fenced_at: Timestamp,
+        /// Our last probe commit it accepted.
+        last_target_write: Timestamp,
+        /// What it holds.
+        position: TargetPosition,
+    },
+    /// The target's instance is stopped and the volumes are taken from it.
+    TargetIsolated {
+        /// When both was seen.
+        at: Timestamp,
+        /// State of the instance.
+        state: String,
+    },
+    /// The source accepts writes again.
+    SourceReopened {
+        /// When its database served.
+        reopened_at: Timestamp,
+        /// Our first commit it accepted.
+        first_source_write: Timestamp,
+        /// Position after that commit.
+        lsn: String,
+        /// Its timeline, as before the cutover.
+        timeline: u32,
     },
     /// Result of the full comparison.
     Compared {
@@ -286,99 +362,6 @@ pub struct VolumeDelta {
     pub changed_blocks: u64,
     /// Their identities; empty for the base.
     pub runs: BlockSet,
-}
-
-/// Why a step failed; retry is decided by this, never by text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum FailureClass {
-    /// Passing: throttling, timeouts, service errors. Tried again.
-    Transient,
-    /// The answer is lost: whether it took effect must be looked up.
-    Unknown,
-    /// Credentials are missing or expired. Waits for the operator before the fence.
-    Credentials,
-    /// The request is wrong or not permitted; trying again changes nothing.
-    Permanent,
-    /// The result contradicts what must hold. Never tried again.
-    Integrity,
-}
-
-/// One entry of the journal.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one at a time is made, written and folded; a box would only hide its results"
-)]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
-    /// A decision, before its step starts.
-    Decided {
-        /// What to do next.
-        action: Action,
-        /// Why.
-        reason: String,
-    },
-    /// Intent, durable before the first call of the step.
-    Started {
-        /// Step.
-        action: Action,
-        /// 1 for the first attempt.
-        attempt: u32,
-    },
-    /// The step's answer.
-    Finished {
-        /// Step.
-        action: Action,
-        /// Result.
-        result: StepResult,
-    },
-    /// The step did not succeed.
-    Failed {
-        /// Step.
-        action: Action,
-        /// Class, which alone decides about another attempt.
-        class: FailureClass,
-        /// What happened, to what, and what state things are in.
-        message: String,
-    },
-    /// A wait, so that status can say what is waited for.
-    Waiting {
-        /// Until then at the latest.
-        until: Timestamp,
-        /// What for.
-        reason: String,
-    },
-    /// A word of the operator.
-    Operator {
-        /// Verb.
-        verb: Verb,
-    },
-    /// The end.
-    Closed {
-        /// How it ended.
-        outcome: crate::report::RunOutcome,
-        /// Why.
-        reason: String,
-    },
-}
-
-/// Words an operator can say while it runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Verb {
-    /// Go on after a stop or a wait for the operator: failed steps may be tried again.
-    Resume,
-    /// Hold the cutover.
-    Postpone,
-    /// Cut over as soon as the bounds allow.
-    Cutover,
-    /// Stop and leave the source serving.
-    Abort,
-    /// After activation: back to the source.
-    Revert,
-    /// The migration is final.
-    Finalize,
 }
 
 /// Kind of the round at `index`, when the final one is known to be `last`.

@@ -5,25 +5,24 @@
 //! `op:abort` is a word of the operator. Steps: `preflight`, per round `b1` flushes before it, `s1` snapshots, `a1` awaits,
 //! `d1` measures, `h1` shares, `c1` copies, `w1` awaits copies, `round1` does all; `gate`,
 //! `check`, `fence`, `f2`; on path `direct` `prep`, `y1` syncs, `Y1` syncs whole, `z1` awaits, `keep`; `vol`, `att`, `up`, `prove`, `commit`, `act`, `cmp`, `clean`, `down`,
-//! `del`, `unf`.
+//! `del`, `unf`; of a revert those in `story/revert.rs`.
 
 mod direct;
+mod plan;
+mod revert;
+
+pub(crate) use plan::{forecast, plan};
 
 use chrono::{DateTime, TimeDelta};
 
 use crate::blocks::BlockSet;
-use crate::forecast::FittedModel;
-use crate::plan::{
-    Bounds, Forecast, Place, Plan, PlannedRound, PlannedVolume, RoundKind, Verdict, Window,
-};
-use crate::policy::{DatabasePolicy, Policy, TransferPath};
 use crate::progress::{Progress, Refused};
 use crate::report::Verification;
 use crate::step::{
     Action, CompletedSnapshot, Event, FailureClass, MadeSnapshot, StepResult, Verb, VolumeDelta,
     VolumeMount, VolumePair,
 };
-use crate::units::{Quantiles, Timestamp};
+use crate::units::Timestamp;
 
 /// Rounds of the plan start every hour; the window opens at the fourth and is two hours long.
 pub(crate) fn start() -> Timestamp {
@@ -32,106 +31,6 @@ pub(crate) fn start() -> Timestamp {
 
 pub(crate) fn after(seconds: i64) -> Timestamp {
     start() + TimeDelta::seconds(seconds)
-}
-
-pub(crate) fn forecast(downtime_seconds: f64) -> Forecast {
-    Forecast {
-        freeze_seconds: Quantiles::exact(2.0),
-        write_downtime_seconds: Quantiles::exact(downtime_seconds),
-        read_downtime_seconds: Quantiles::exact(downtime_seconds),
-        final_delta_bytes: Quantiles::exact(1e9),
-        cost_usd: Quantiles::exact(10.0),
-        spread: Vec::new(),
-        provenance: Vec::new(),
-    }
-}
-
-fn policy() -> Policy {
-    let target = serde_json::json!({
-        "account": "222222222222", "region": "eu-west-1", "zone": "eu-west-1a",
-        "instance": "i-02",
-    });
-    let policy = serde_json::json!({ "name": "m", "target": target });
-    let mut policy: Policy = serde_json::from_value(policy).expect("a policy of this version");
-    policy.database = Some(DatabasePolicy {
-        engine: "postgres".into(),
-        source_host: "unix:/s".into(),
-        target_host: "unix:/t".into(),
-    });
-    policy
-}
-
-pub(crate) fn plan() -> Plan {
-    let policy = policy();
-    let round = |index: u32, kind| PlannedRound {
-        index,
-        kind,
-        start: after(i64::from(index) * 3600),
-        path: TransferPath::Copy,
-        delta_bytes: Quantiles::exact(1e9),
-        snapshot_seconds: Quantiles::exact(300.0),
-        transfer_seconds: Quantiles::exact(300.0),
-    };
-    let place = |account: &str, region: &str, instance: &str| Place {
-        account: account.parse().expect("an account"),
-        region: region.parse().expect("a region"),
-        zone: format!("{region}a").parse().expect("a zone"),
-        instance: instance.parse().ok(),
-    };
-    let plan = Plan {
-        format: "snapmigrate.plan/1".into(),
-        digest: String::new(),
-        parent: None,
-        name: "m".into(),
-        made_at: start(),
-        seed: 1,
-        profile_digest: String::new(),
-        source: place("111111111111", "us-east-1", "i-01"),
-        target: place("222222222222", "eu-west-1", "i-02"),
-        verdict: Verdict::Converges,
-        binding_constraint: "the snapshot's overhead".into(),
-        confidence: 0.9,
-        forecast: forecast(900.0),
-        rounds: vec![
-            round(0, RoundKind::Base),
-            round(1, RoundKind::Round),
-            round(2, RoundKind::Final),
-        ],
-        window: Window {
-            start: after(4 * 3600),
-            end: after(6 * 3600),
-        },
-        volumes: vec![PlannedVolume {
-            volume: volume(),
-            size_gib: 100,
-            volume_type: "gp3".into(),
-            target_volume_type: "gp3".into(),
-            device: "/dev/sdf".into(),
-            kms_key: None,
-            reusable_base: None,
-        }],
-        paths: Vec::new(),
-        cost: Vec::new(),
-        bounds: Bounds {
-            max_write_downtime_seconds: 1800.0,
-            max_write_bytes_per_second: 1e8,
-            max_rounds: 4,
-            latest_fence: after(6 * 3600),
-        },
-        what_if: Vec::new(),
-        alternatives: Vec::new(),
-        rationale: Vec::new(),
-        model: FittedModel {
-            volumes: Vec::new(),
-            services: Vec::new(),
-            database: true,
-            flush_bytes: None,
-            clock_scores: Vec::new(),
-            provenance: Vec::new(),
-        },
-        policy,
-    };
-    plan.sealed()
 }
 
 pub(crate) fn volume() -> crate::ids::VolumeId {
@@ -146,6 +45,8 @@ pub(crate) struct Story {
     pub(crate) progress: Progress,
     /// Downtime that the next gates forecast.
     pub(crate) gate_seconds: f64,
+    /// How the target takes a revert.
+    pub(crate) target: revert::Mood,
 }
 
 impl Story {
@@ -156,6 +57,7 @@ impl Story {
             entries: Vec::new(),
             progress,
             gate_seconds: 900.0,
+            target: revert::Mood::default(),
         }
     }
 
@@ -173,6 +75,9 @@ impl Story {
     pub(crate) fn tell(&mut self, token: &str) -> Result<(), Refused> {
         if let Some(seconds) = token.strip_prefix('+') {
             self.now += TimeDelta::seconds(seconds.parse().expect("seconds"));
+            return Ok(());
+        }
+        if self.target.told(token) {
             return Ok(());
         }
         if let Some(verb) = token.strip_prefix("op:") {
@@ -245,7 +150,7 @@ impl Story {
             "down" => Action::TakeDown,
             "del" => Action::DeleteVolumes,
             "unf" => Action::Unfence { epoch },
-            _ => self.round_action(step),
+            _ => revert::action(self, step).unwrap_or_else(|| self.round_action(step)),
         }
     }
 
@@ -370,6 +275,8 @@ impl Story {
                 activated_at: now,
                 first_target_write: now + TimeDelta::seconds(1),
                 timeline: 2,
+                lsn: Some("0/20".into()),
+                transactions: Some(50),
             },
             Action::Compare => StepResult::Compared {
                 verification: Verification {
@@ -382,7 +289,7 @@ impl Story {
                     digest: "d".into(),
                 },
             },
-            _ => StepResult::Done,
+            _ => revert::result(self, action).unwrap_or(StepResult::Done),
         }
     }
 }

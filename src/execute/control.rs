@@ -97,11 +97,12 @@ pub fn request(journal: &Path, verb: Verb) -> Result<(), ExecuteError> {
         .map_err(|source| refused(&path, source))
 }
 
-const WORDS: [(&str, Verb); 5] = [
+const WORDS: [(&str, Verb); 6] = [
     ("postpone", Verb::Postpone),
     ("cutover", Verb::Cutover),
     ("abort", Verb::Abort),
     ("revert", Verb::Revert),
+    ("revert-discarding", Verb::RevertDiscarding),
     ("finalize", Verb::Finalize),
 ];
 

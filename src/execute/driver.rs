@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use snapmigrate_models::decide::{Goal, Next, admissible, decide};
 use snapmigrate_models::plan::Plan;
-use snapmigrate_models::progress::Progress;
+use snapmigrate_models::progress::{Progress, RevertState};
 use snapmigrate_models::report::RunOutcome;
 use snapmigrate_models::step::{Action, Event, FailureClass, StepResult, Verb};
 use snapmigrate_models::units::Timestamp;
@@ -254,14 +254,32 @@ impl Driver<'_, '_> {
             let reason = "stopped; the source serves, the same command goes on".to_owned();
             return Ok(Some(Ended::Stopped { reason }));
         }
-        if progress.activated.is_some() {
+        if progress.target_serves() {
             let reason = "stopped; the target serves, the same command finishes".to_owned();
             return Ok(Some(Ended::AwaitingOperator { reason }));
+        }
+        if progress.activated.is_some() {
+            // Behind the target's fence a revert is called off; after its commit only forward leads to a server.
+            if progress.orders.revert {
+                self.call_off_revert()?;
+            }
+            return Ok(None);
         }
         if !progress.committed() && !progress.orders.abort {
             self.append(&Event::Operator { verb: Verb::Abort })?;
         }
         Ok(None)
+    }
+}
+
+impl Driver<'_, '_> {
+    fn call_off_revert(&mut self) -> Result<(), ExecuteError> {
+        let state = self.journal.progress().revert.as_ref().map(|r| r.state);
+        let early = matches!(state, Some(RevertState::Asked | RevertState::Leased));
+        if early && !self.journal.progress().revert_in_doubt() {
+            self.append(&Event::Operator { verb: Verb::Abort })?;
+        }
+        Ok(())
     }
 }
 

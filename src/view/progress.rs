@@ -40,6 +40,7 @@ const fn spoken(verb: Verb) -> &'static str {
         Verb::Cutover => "cutover",
         Verb::Abort => "abort",
         Verb::Revert => "revert",
+        Verb::RevertDiscarding => "revert, and give up on the source what the target took",
         Verb::Finalize => "finalize",
     }
 }
@@ -78,7 +79,19 @@ fn outcome(result: &StepResult) -> String {
                 duration((*thawed_at - *frozen_at).as_seconds_f64())
             )
         }
-        StepResult::Fenced { lsn, .. } => format!(", at {lsn}"),
+        StepResult::Fenced { lsn, .. } | StepResult::SourceReopened { lsn, .. } => {
+            format!(", at {lsn}")
+        }
+        StepResult::TargetFenced { position, .. }
+        | StepResult::RevertChecked {
+            target: Some(position),
+            ..
+        } => format!(", the target is at {} on timeline {}", position.lsn, position.timeline),
+        StepResult::RevertChecked { trouble, .. } => format!(
+            ", the target does not answer: {}",
+            trouble.as_deref().unwrap_or("no reason known")
+        ),
+        StepResult::TargetIsolated { state, .. } => format!(", it is {state}"),
         StepResult::Proved { replay_lsn, .. } => format!(", replayed to {replay_lsn}"),
         StepResult::Synced { volumes } => {
             let blocks: u64 = volumes.iter().map(|synced| synced.written_blocks).sum();

@@ -86,8 +86,8 @@ fn head(status: &Status) -> String {
 const fn serving(serving: Serving) -> &'static str {
     match serving {
         Serving::Source => "the source serves",
-        Serving::Nobody => "NOBODY SERVES: the source is fenced, the target is not active yet",
-        Serving::InDoubt => "IN DOUBT: an answer of the source host is missing",
+        Serving::Nobody => "NOBODY SERVES: one side is fenced, the other is not active yet",
+        Serving::InDoubt => "IN DOUBT: an answer of the fenced side's host is missing",
         Serving::Target => "the target serves",
     }
 }

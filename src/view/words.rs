@@ -87,5 +87,19 @@ pub fn action(action: &Action) -> String {
         Action::TakeDown => "way back: stop the target's database".to_owned(),
         Action::DeleteVolumes => "way back: delete the restored volumes".to_owned(),
         Action::Unfence { epoch } => format!("way back: unfence the source (epoch {epoch})"),
+        Action::CheckRevert { .. } => "revert: ask both hosts where they stand".to_owned(),
+        Action::FenceTarget { epoch } => format!("revert: fence the target (epoch {epoch})"),
+        Action::CommitTarget { epoch } => {
+            format!("revert: make the target's fence permanent (epoch {epoch})")
+        }
+        Action::IsolateTarget { .. } => {
+            "revert: see the target's instance stopped and take its volumes".to_owned()
+        }
+        Action::ReopenSource { epoch } => {
+            format!("revert: let the source's fence go (epoch {epoch})")
+        }
+        Action::UnfenceTarget { epoch } => {
+            format!("revert called off: unfence the target (epoch {epoch})")
+        }
     }
 }

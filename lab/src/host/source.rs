@@ -36,6 +36,7 @@ impl SimulatedHost {
             "timeline": self.timeline, "in_recovery": self.state == State::Standby,
             "started_at": running.then(|| time(self.started_at)), "lsn": format_lsn(self.lsn()),
             "data_directory": DATA_DIRECTORY, "mounts": mounts, "findings": [],
+            "transactions": self.commits + self.clients.count(now),
         });
         Ok((value, self.draw(ANSWER_SECONDS, "inspect") * 20.0))
     }
@@ -115,11 +116,13 @@ impl SimulatedHost {
                 "the lease ended while the database was being fenced; it serves again",
             ));
         }
+        self.clients.go(now);
+        let transactions = self.commits + self.clients.taken;
         self.commits += 1;
         self.stop(now, disks);
         let answer = json!({
             "fenced_at": time(fenced_at), "last_source_write": time(last_write), "lsn": format_lsn(self.lsn()),
-            "system_identifier": self.system_identifier, "timeline": self.timeline,
+            "system_identifier": self.system_identifier, "timeline": self.timeline, "transactions": transactions,
         });
         self.guard.fenced(epoch, until, answer.clone());
         Ok((answer, took))
@@ -208,6 +211,7 @@ impl SimulatedHost {
         self.guard.epoch = Some(epoch);
         self.state = State::Running;
         self.started_at = after(now, took);
+        self.clients.come(self.started_at);
         Ok((json!({ "unfenced_at": time(self.started_at) }), took))
     }
 

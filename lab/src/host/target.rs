@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::fence::Fence;
+use super::fence::{Fence, committed};
 use super::request::{Mount, Refusal, Request, refuse, time};
 use super::{ANSWER_SECONDS, COMMIT_SECONDS, Disks, Outcome, SimulatedHost, State, after};
 use crate::content::{Content, WriteMark, format_lsn, parse_lsn};
@@ -126,19 +126,18 @@ impl SimulatedHost {
         Ok((value, self.draw(ANSWER_SECONDS, "prove") * 10.0))
     }
 
-    /// Promotes a standby, or opens a source whose fence became permanent again under a newer epoch (a revert).
+    /// Promotes a standby.
     pub(super) fn activate(&mut self, now: DateTime<Utc>, request: Request<'_>) -> Outcome {
         let epoch = request.number("epoch")?;
         self.guard.require_current(epoch)?;
+        if self.guard.fence != Fence::None {
+            return Err(committed());
+        }
         // Asked again after a lost answer, the host says what it said.
         if let Some((_, reply)) = self.activated.as_ref().filter(|(done, _)| *done == epoch) {
             return Ok((reply.clone(), self.draw(ANSWER_SECONDS, "activate again")));
         }
-        let reverting =
-            matches!(self.guard.fence, Fence::Permanent { .. }) && self.guard.epoch < Some(epoch);
-        let standby = self.state == State::Standby && self.guard.fence == Fence::None;
-        let stopped = self.state == State::Stopped;
-        if !(standby || reverting && stopped) {
+        if self.state != State::Standby {
             let word = self.state.word();
             return Err(refuse(
                 "refused",
@@ -149,13 +148,13 @@ impl SimulatedHost {
         let activated_at = after(now, took);
         let first_write = after(activated_at, self.draw(COMMIT_SECONDS, "commit"));
         self.guard.epoch = Some(epoch);
-        self.guard.fence = Fence::None;
         self.state = State::Running;
         self.timeline += 1;
         self.commits += 1;
+        self.clients.begin(first_write);
         let value = json!({
             "activated_at": time(activated_at), "first_target_write": time(first_write),
-            "timeline": self.timeline, "lsn": format_lsn(self.lsn()),
+            "timeline": self.timeline, "lsn": format_lsn(self.lsn()), "transactions": self.commits,
         });
         self.activated = Some((epoch, value.clone()));
         Ok((value, crate::seconds_between(now, first_write)))

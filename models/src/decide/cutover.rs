@@ -241,6 +241,9 @@ pub(super) fn activate(view: View<'_>) -> Next {
 
 pub(super) fn after_activation(view: View<'_>) -> Next {
     let progress = view.progress;
+    if let Some(next) = super::revert::way_back(view) {
+        return next;
+    }
     if let Some(count) = view.uncounted() {
         let reason = "the target serves; the changed blocks of the final round are counted";
         return owed(view, count, reason);

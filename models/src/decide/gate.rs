@@ -132,9 +132,11 @@ fn through(view: View<'_>, gate: &GatePassage) -> Next {
 
 /// Numbers of fences grow over executors and migrations, so that a host knows the newest owner: the
 /// seconds of the clock, never less than one more than the last.
-fn next_epoch(view: View<'_>) -> u64 {
+pub(super) fn next_epoch(view: View<'_>) -> u64 {
     let clock = u64::try_from(view.now.timestamp()).unwrap_or(0);
-    clock.max(view.progress.epoch().map_or(1, |last| last + 1))
+    let reverted = view.progress.revert.as_ref().map(|revert| revert.epoch);
+    let last = view.progress.epoch().max(reverted);
+    clock.max(last.map_or(1, |last| last + 1))
 }
 
 fn downtime(view: View<'_>, forecast: &crate::plan::Forecast) -> f64 {

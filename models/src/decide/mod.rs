@@ -9,6 +9,7 @@ mod cutover;
 mod direct;
 mod gate;
 mod retry;
+mod revert;
 mod words;
 
 use std::cell::OnceCell;

@@ -2,7 +2,7 @@
 
 use super::{
     Activated, Closed, Failing, Fence, FenceFacts, FenceState, Freeze, GatePassage, Preflight,
-    Progress, Proved, Refused, RoundProgress, Running, Syncing,
+    Progress, Proved, Refused, RoundProgress, Running, Syncing, revert,
 };
 use crate::step::{Action, Event, FailureClass, StepResult, Verb};
 use crate::units::Timestamp;
@@ -49,6 +49,7 @@ impl Progress {
         if back && self.way_back.is_none() {
             self.way_back = Some(reason.to_owned());
         }
+        self.decided_back(action, reason);
     }
 
     fn started(&mut self, at: Timestamp, action: &Action, attempt: u32) {
@@ -71,7 +72,7 @@ impl Progress {
                     committed_at: None,
                 });
             }
-            _ => {}
+            _ => self.started_back(at, action),
         }
     }
 
@@ -116,14 +117,15 @@ impl Progress {
             Verb::Resume => {
                 self.closed = None;
                 orders.abort &= self.fence.is_some();
+                (self.revert_check, self.revert_attempts) = (None, 0);
                 self.failing
                     .values_mut()
                     .for_each(|failing| failing.count = 0);
             }
             Verb::Postpone => (orders.postponed, orders.cutover) = (true, false),
             Verb::Cutover => (orders.postponed, orders.cutover) = (false, true),
-            Verb::Abort => orders.abort = true,
-            Verb::Revert => orders.revert = true,
+            Verb::Abort if self.activated.is_none() => orders.abort = true,
+            Verb::Abort | Verb::Revert | Verb::RevertDiscarding => self.ordered_back(verb),
             Verb::Finalize => orders.finalize = true,
         }
     }
@@ -131,6 +133,10 @@ impl Progress {
     fn finished(&mut self, at: Timestamp, action: &Action, result: &StepResult) {
         self.running = None;
         self.failing.remove(&action.step_id());
+        if revert::is_step(action) {
+            self.finished_back(at, action, result);
+            return;
+        }
         if let Some(index) = action.round() {
             self.finished_round(at, index, action, result);
             return;
@@ -286,11 +292,15 @@ impl Progress {
                 activated_at,
                 first_target_write,
                 timeline,
+                lsn,
+                transactions,
             } => {
                 self.activated = Some(Activated {
                     activated_at: *activated_at,
                     first_target_write: *first_target_write,
                     timeline: *timeline,
+                    lsn: lsn.clone(),
+                    transactions: *transactions,
                 });
             }
             StepResult::Compared { verification } => {
@@ -300,7 +310,7 @@ impl Progress {
         }
     }
 
-    fn set_fence(&mut self, change: impl FnOnce(&mut Fence)) {
+    pub(super) fn set_fence(&mut self, change: impl FnOnce(&mut Fence)) {
         if let Some(fence) = &mut self.fence {
             change(fence);
         }

@@ -6,9 +6,12 @@
 
 mod apply;
 mod queries;
+mod revert;
 mod rules;
 
 use std::collections::BTreeMap;
+
+pub use revert::{Reopened, Revert, RevertCheck, RevertState, TargetClosed};
 
 use crate::evidence::VolumePeriods;
 use crate::plan::Forecast;
@@ -68,6 +71,14 @@ pub struct Progress {
     pub proof: Option<Proved>,
     /// The target serves.
     pub activated: Option<Activated>,
+    /// The last attempt to go back after the activation.
+    pub revert: Option<Revert>,
+    /// Where both hosts stood when a revert asked them last; absent once it is acted on.
+    pub revert_check: Option<RevertCheck>,
+    /// How often they were asked.
+    pub revert_checks: u32,
+    /// Attempts to go back since the operator's last word.
+    pub revert_attempts: u32,
     /// Result of the full comparison.
     pub verification: Option<Verification>,
     /// Superfluous snapshots are gone.
@@ -264,6 +275,10 @@ pub struct Activated {
     pub first_target_write: Timestamp,
     /// New timeline.
     pub timeline: u32,
+    /// Position after that commit, where it was recorded.
+    pub lsn: Option<String>,
+    /// Transactions the database had begun by then, where they were counted.
+    pub transactions: Option<u64>,
 }
 
 /// Standing orders of the operator.
@@ -277,6 +292,8 @@ pub struct Orders {
     pub abort: bool,
     /// Back to the source after activation.
     pub revert: bool,
+    /// What the target took since then is given up on the source.
+    pub discard_target_writes: bool,
     /// The migration is final.
     pub finalize: bool,
     /// Last word and when.

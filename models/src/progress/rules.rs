@@ -3,9 +3,11 @@
 //! Must stay stricter than the decider, never looser: a wrong decision is refused here before it
 //! becomes an effect.
 
-use super::{FenceState, Progress, Refused, RoundProgress};
+mod results;
+
+use super::{FenceState, Progress, Refused, RoundProgress, revert};
 use crate::report::RunOutcome;
-use crate::step::{Action, Event, StepResult, Verb};
+use crate::step::{Action, Event, Verb};
 
 impl Progress {
     /// Whether `event` may follow, without applying it.
@@ -63,6 +65,8 @@ impl Progress {
 
     fn may_order(&self, verb: Verb) -> Result<(), String> {
         match &self.closed {
+            _ if matches!(verb, Verb::Revert | Verb::RevertDiscarding) => self.may_order_revert(),
+            None if verb == Verb::Finalize => self.may_order_finalize(),
             None => Ok(()),
             Some(_) if verb == Verb::Resume && self.reopenable() => Ok(()),
             Some(closed) if closed.outcome == RunOutcome::CutOver && verb == Verb::Finalize => {
@@ -75,24 +79,26 @@ impl Progress {
     fn may_close(&self, outcome: RunOutcome) -> Result<(), String> {
         let fenced = self.may_be_fenced();
         match outcome {
-            RunOutcome::CutOver => require(self.activated.is_some(), "the target does not serve"),
+            RunOutcome::CutOver => require(self.target_serves(), "the target does not serve"),
             RunOutcome::Copied => require(
                 self.fence.is_none(),
                 "a cutover was begun: end it or go back",
             ),
-            RunOutcome::Aborted => {
-                require(!fenced && !self.committed(), "the source does not serve")
-            }
-            RunOutcome::Reverted => require(!fenced, "the source does not serve"),
-            RunOutcome::Failed => {
-                require(!fenced || self.activated.is_some(), "neither side serves")
-            }
+            RunOutcome::Aborted => require(
+                !fenced && self.activated.is_none(),
+                "the source does not serve",
+            ),
+            RunOutcome::Reverted => require(self.reverted(), "the source does not serve"),
+            RunOutcome::Failed => require(!fenced || self.target_serves(), "neither side serves"),
         }
     }
 
     /// Whether the state of things allows `action`.
     fn may(&self, action: &Action) -> Result<(), String> {
+        let over = "the source serves again: a new plan begins anew";
+        require(!self.reverted(), over)?;
         match action {
+            action if revert::is_step(action) => self.may_revert(action),
             Action::Preflight => require(!self.may_be_fenced(), "the source is fenced"),
             Action::Snapshot { round } => self.may_snapshot(*round),
             Action::AwaitSnapshots { round } => {
@@ -129,7 +135,7 @@ impl Progress {
             Action::Activate { epoch } => {
                 let committed = self.committed() && self.epoch() == Some(*epoch);
                 require(
-                    committed,
+                    committed && self.revert.is_none(),
                     "the fence is not permanent: activation would make two writers",
                 )
             }
@@ -150,6 +156,7 @@ impl Progress {
                     .is_some_and(|fence| fence.epoch == *epoch);
                 require(known, "there is no fence of that number")
             }
+            _ => Err("it is no step of the way forward".to_owned()),
         }
     }
 
@@ -275,102 +282,11 @@ impl Progress {
     }
 
     fn may_go_back(&self) -> Result<(), String> {
-        require(!self.committed(), "the point of no return is passed")?;
+        let early = !self.committed() && self.activated.is_none();
+        require(early, "the point of no return is passed")?;
         let doubtful = "the answer to the commit is lost: the fence may be permanent";
         require(!self.commit_in_doubt(), doubtful)?;
         require(self.fence.is_some(), "nothing was fenced")
-    }
-
-    fn fits(&self, action: &Action, result: &StepResult) -> Result<(), String> {
-        use Action as A;
-        use StepResult as R;
-        let fits = match action {
-            A::Preflight => matches!(result, R::Done | R::Inspected { .. }),
-            A::Snapshot { .. } | A::Copy { .. } | A::KeepTarget => {
-                matches!(result, R::Started { snapshots } if !snapshots.is_empty())
-            }
-            A::AwaitSnapshots { .. } | A::AwaitCopies { .. } => {
-                matches!(result, R::Completed { snapshots } if !snapshots.is_empty())
-            }
-            A::MeasureDelta { .. } => matches!(result, R::Deltas { .. }),
-            A::Gate { .. } => matches!(result, R::Gate { .. }),
-            A::Fence { .. } => matches!(result, R::Fenced { .. }),
-            A::FreezeSnapshot { .. } => {
-                matches!(result, R::Frozen { snapshots, .. } if !snapshots.is_empty())
-            }
-            A::CreateVolumes | A::PrepareVolumes => {
-                matches!(result, R::Volumes { volumes } if !volumes.is_empty())
-            }
-            A::AwaitSync { .. } => {
-                matches!(result, R::Synced { volumes } if !volumes.is_empty())
-            }
-            A::Prove => matches!(result, R::Proved { .. }),
-            A::Commit { .. } => matches!(result, R::Committed { .. }),
-            A::Activate { .. } => matches!(result, R::Activated { .. }),
-            A::Compare => matches!(result, R::Compared { .. }),
-            A::Share { .. }
-            | A::Sync { .. }
-            | A::Checkpoint { .. }
-            | A::Flush { .. }
-            | A::AttachVolumes
-            | A::BringUp
-            | A::Cleanup
-            | A::TakeDown
-            | A::DeleteVolumes
-            | A::Unfence { .. } => matches!(result, R::Done),
-        };
-        require(fits, "the result is not one of this step")?;
-        self.is_synced(action, result)?;
-        self.proves(result)
-    }
-
-    /// Rule one of the path `direct`: changed, written and read-back set are one set, of every volume,
-    /// from the content that the round before left to the round's own.
-    fn is_synced(&self, action: &Action, result: &StepResult) -> Result<(), String> {
-        let (Some(index), StepResult::Synced { volumes }) = (action.round(), result) else {
-            return Ok(());
-        };
-        let round = self.round(index).ok_or("the round was never begun")?;
-        let whole = round.syncing.is_none_or(|syncing| syncing.whole);
-        let before = index.checked_sub(1).and_then(|index| self.round(index));
-        require(
-            volumes.len() == round.completed.len(),
-            "not every volume of the round is synced",
-        )?;
-        for (synced, member) in volumes.iter().zip(&round.completed) {
-            let volume = &member.volume;
-            let base = before.and_then(|round| round.synced.iter().find(|s| s.volume == *volume));
-            let from = base.filter(|_| !whole).map(|base| &base.to);
-            let same = synced.volume == *volume && synced.to == member.snapshot;
-            require(
-                same && synced.from.as_ref() == from,
-                &format!("{volume} was not brought from the round before to this one"),
-            )?;
-            require(
-                synced.is_proved(),
-                &format!(
-                    "{volume}: {} blocks changed, {} were written and {} read back",
-                    synced.changed_blocks, synced.written_blocks, synced.read_back_blocks
-                ),
-            )?;
-        }
-        Ok(())
-    }
-
-    /// A proof must be of the database that was fenced.
-    fn proves(&self, result: &StepResult) -> Result<(), String> {
-        let StepResult::Proved {
-            system_identifier, ..
-        } = result
-        else {
-            return Ok(());
-        };
-        let fenced = self.fence.as_ref().and_then(|fence| fence.facts.as_ref());
-        let same = fenced.is_some_and(|facts| facts.system_identifier == *system_identifier);
-        require(
-            same,
-            "the target holds another database than the one that was fenced",
-        )
     }
 }
 

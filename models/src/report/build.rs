@@ -43,7 +43,7 @@ pub fn build(plan: &Plan, progress: &Progress) -> Report {
 fn ending(progress: &Progress) -> (RunOutcome, String) {
     match &progress.closed {
         Some(closed) => (closed.outcome, closed.reason.clone()),
-        None if progress.activated.is_some() => (
+        None if progress.target_serves() => (
             RunOutcome::CutOver,
             "not closed: the target serves, the comparison is owed".to_owned(),
         ),

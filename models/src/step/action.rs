@@ -40,6 +40,12 @@ impl Action {
             Self::TakeDown => "take-down".into(),
             Self::DeleteVolumes => "delete-volumes".into(),
             Self::Unfence { epoch } => format!("unfence.{epoch}"),
+            Self::CheckRevert { attempt } => format!("check-revert.{attempt}"),
+            Self::FenceTarget { epoch } => format!("fence-target.{epoch}"),
+            Self::CommitTarget { epoch } => format!("commit-target.{epoch}"),
+            Self::IsolateTarget { epoch } => format!("isolate-target.{epoch}"),
+            Self::ReopenSource { epoch } => format!("reopen-source.{epoch}"),
+            Self::UnfenceTarget { epoch } => format!("unfence-target.{epoch}"),
         }
     }
 

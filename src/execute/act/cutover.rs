@@ -5,7 +5,7 @@ use snapmigrate_models::step::StepResult;
 
 use super::Context;
 use crate::execute::failure::Failure;
-use crate::quiesce::channel::HostError;
+use crate::quiesce::channel::{Channel, HostError};
 use crate::quiesce::protocol::{
     Activate, BringUp, Commit, ErrorCode, Fence, FenceState, MountRequest, Prove, Renew, Status,
 };
@@ -122,7 +122,14 @@ impl Context<'_> {
     /// The host answers from its durable record: asked again it says the same, whatever became of
     /// the first answer.
     pub(super) async fn commit(&self, epoch: u64) -> Result<StepResult, Failure> {
-        let host = self.source_host()?;
+        self.commit_on(self.source_host()?, epoch).await
+    }
+
+    pub(super) async fn commit_on(
+        &self,
+        host: &Channel,
+        epoch: u64,
+    ) -> Result<StepResult, Failure> {
         match host.call(Commit { epoch }).await {
             Ok(reply) => Ok(StepResult::Committed {
                 committed_at: reply.committed_at,
@@ -138,7 +145,7 @@ impl Context<'_> {
                     });
                 }
                 Err(Failure::permanent(
-                    "the source was committed under another number",
+                    "the fence was made permanent under another number",
                 ))
             }
             Err(error) => Err(error.into()),
@@ -151,12 +158,14 @@ impl Context<'_> {
             activated_at: reply.activated_at,
             first_target_write: reply.first_target_write,
             timeline: number(reply.timeline)?,
+            lsn: Some(reply.lsn),
+            transactions: reply.transactions,
         })
     }
 }
 
 /// PostgreSQL's timelines are 32-bit.
-fn number(timeline: u64) -> Result<u32, Failure> {
+pub(super) fn number(timeline: u64) -> Result<u32, Failure> {
     let refused = |_| Failure::permanent(format!("{timeline} is no timeline"));
     u32::try_from(timeline).map_err(refused)
 }

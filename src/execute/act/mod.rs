@@ -12,6 +12,7 @@ mod freeze;
 mod gate;
 mod preflight;
 mod restore;
+mod revert;
 mod snapshots;
 mod undo;
 
@@ -70,6 +71,12 @@ pub(super) async fn act(context: &Context<'_>, action: &Action) -> Result<StepRe
         Action::TakeDown => context.take_down().await,
         Action::DeleteVolumes => context.delete_volumes().await,
         Action::Unfence { epoch } => context.unfence(*epoch).await,
+        Action::CheckRevert { .. } => context.check_revert().await,
+        Action::FenceTarget { epoch } => context.fence_target(*epoch).await,
+        Action::CommitTarget { epoch } => context.commit_target(*epoch).await,
+        Action::IsolateTarget { .. } => context.isolate_target().await,
+        Action::ReopenSource { epoch } => context.reopen_source(*epoch).await,
+        Action::UnfenceTarget { epoch } => context.unfence_target(*epoch).await,
     }
 }
 

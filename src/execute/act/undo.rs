@@ -10,7 +10,7 @@ use super::Context;
 use super::snapshots::discard;
 use crate::execute::failure::{Failure, is_not_found};
 use crate::execute::names::step_tags;
-use crate::quiesce::channel::HostError;
+use crate::quiesce::channel::{Channel, HostError};
 use crate::quiesce::protocol::{ErrorCode, FenceState, Status, TakeDown, Unfence};
 
 /// A volume of an interrupted attempt shows up in lookups within this time.
@@ -24,7 +24,14 @@ impl Context<'_> {
 
     /// A host that has let go by itself, or was never fenced, serves.
     pub(super) async fn unfence(&self, epoch: u64) -> Result<StepResult, Failure> {
-        let host = self.source_host()?;
+        self.unfence_on(self.source_host()?, epoch).await
+    }
+
+    pub(super) async fn unfence_on(
+        &self,
+        host: &Channel,
+        epoch: u64,
+    ) -> Result<StepResult, Failure> {
         match host.call(Unfence { epoch }).await {
             Ok(_)
             | Err(HostError::Refused {

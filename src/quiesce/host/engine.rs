@@ -1,7 +1,7 @@
 //! What the helper needs of a database engine; PostgreSQL is one, a test's fake another.
 
 use crate::quiesce::protocol::{
-    ActivateReply, DatabaseState, FenceReply, InspectReply, ProbeCommitReply, ProveReply, Refusal,
+    ActivateReply, DatabaseState, ErrorCode, FenceReply, InspectReply, ProbeCommitReply, ProveReply, Refusal,
 };
 use std::path::PathBuf;
 
@@ -48,6 +48,18 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// `database` or `refused`.
     fn fence(&self, epoch: u64) -> Result<FenceReply, Refusal>;
+
+    /// Makes a database that does not run unable to start, until [`Engine::unfence`]: for a target that broke down and
+    /// gives way. Its last position and commit are what is known of them.
+    ///
+    /// # Errors
+    /// `refused` by an engine that cannot.
+    fn fence_stopped(&self, _epoch: u64) -> Result<FenceReply, Refusal> {
+        Err(Refusal::new(
+            ErrorCode::Refused,
+            "this engine is fenced only while it serves: start the database first",
+        ))
+    }
 
     /// Serves again, from wherever a fence got to. Idempotent.
     ///

@@ -1,11 +1,17 @@
 //! The fence as a pure machine: state, event and boot time in; state and effect, or a refusal, out.
 //!
 //! The law it keeps (two writers are impossible): the database serves only in [`Phase::Open`], and the only ways to
-//! [`Phase::Open`] lead through [`Phase::Releasing`], which [`Phase::Permanent`] never enters. `Permanent` is reached
-//! only from `Leased` while the lease runs, and the caller makes each new state durable before it acts on it or
-//! answers. So whoever got the acknowledgement of a commit knows that this host never serves again.
+//! [`Phase::Open`] lead through [`Phase::Releasing`]. `Permanent` is reached only from `Leased` while the lease runs,
+//! and left only when someone names the epoch it was committed under and a higher one, under which the other side was
+//! closed for good. The caller makes each new state durable before it acts on it or answers. So whoever got the
+//! acknowledgement of a commit knows that this host never serves again unless the other side gave way.
 
+mod phase;
 mod refusals;
+mod reopen;
+
+pub use phase::{Effect, Event, Phase};
+pub use reopen::Reopening;
 
 use super::clock::BootSeconds;
 use crate::quiesce::protocol::{ErrorCode, FenceReply, FenceState, Refusal};
@@ -22,90 +28,9 @@ pub struct Fence {
     pub epoch: Option<u64>,
     /// Where the fence stands.
     pub phase: Phase,
-}
-
-/// Where the fence stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// The database may serve.
-    Open,
-    /// The database is being stopped.
-    Fencing {
-        /// When the lease ends.
-        lease_end: BootSeconds,
-    },
-    /// The database is fenced until the lease ends.
-    Leased {
-        /// When the lease ends.
-        lease_end: BootSeconds,
-        /// What the fence found.
-        facts: FenceReply,
-    },
-    /// The database is to serve again and does not do so yet; tried again until it does.
-    Releasing {
-        /// Why the fence was let go.
-        reason: String,
-    },
-    /// Fenced for good.
-    Permanent {
-        /// When.
-        #[serde(with = "crate::quiesce::protocol::timestamp")]
-        committed_at: DateTime<Utc>,
-    },
-}
-
-/// What can happen.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// The executor asks for the fence.
-    FenceAsked {
-        /// Its epoch.
-        epoch: u64,
-        /// Lease from now.
-        lease_seconds: f64,
-    },
-    /// The engine has stopped all writing.
-    Stopped(FenceReply),
-    /// The engine could not; the database may be in any state.
-    StopFailed {
-        /// Why.
-        reason: String,
-    },
-    /// The executor renews.
-    RenewAsked {
-        /// Its epoch.
-        epoch: u64,
-        /// Lease from now.
-        lease_seconds: f64,
-    },
-    /// The executor commits.
-    CommitAsked {
-        /// Its epoch.
-        epoch: u64,
-        /// Wall time, for the record.
-        at: DateTime<Utc>,
-    },
-    /// The executor lets go.
-    UnfenceAsked {
-        /// Its epoch.
-        epoch: u64,
-    },
-    /// Time has passed.
-    Tick,
-    /// The engine serves again.
-    Released,
-}
-
-/// What the caller does next, after the new state is durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    /// Nothing.
-    None,
-    /// Stop all writing, then report `Stopped` or `StopFailed`.
-    Stop,
-    /// Thaw, let the database serve, then report `Released`; on failure try again at the next tick.
-    Release,
+    /// The last time a permanent fence was let go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reopened: Option<Reopening>,
 }
 
 /// The next state and what to do once it is durable.
@@ -119,6 +44,7 @@ impl Fence {
             boot_id: boot_id.into(),
             epoch: None,
             phase: Phase::Open,
+            reopened: None,
         }
     }
 
@@ -140,6 +66,7 @@ impl Fence {
             } => self.renew_asked(epoch, now, lease_seconds),
             Event::CommitAsked { epoch, at } => self.commit_asked(epoch, now, at),
             Event::UnfenceAsked { epoch } => self.unfence_asked(epoch),
+            Event::ReopenAsked(asked) => self.reopen_asked(asked),
             Event::Tick => Ok(self.tick(now)),
             Event::Released => Ok(self.released()),
         }
@@ -176,6 +103,7 @@ impl Fence {
             boot_id: boot_id.to_owned(),
             epoch,
             phase,
+            reopened: self.reopened,
         }
     }
 

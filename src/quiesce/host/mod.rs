@@ -18,6 +18,7 @@ pub mod mountinfo;
 mod mounts;
 pub mod postgres;
 pub mod record;
+mod revert;
 pub mod server;
 pub mod service;
 pub mod target;

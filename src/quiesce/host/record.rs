@@ -5,7 +5,7 @@
 use super::durable;
 use super::fence::Fence;
 use super::target::TargetRecord;
-use crate::quiesce::protocol::{ErrorCode, Refusal};
+use crate::quiesce::protocol::{ErrorCode, Refusal, ReopenReply};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -28,6 +28,9 @@ pub struct Record {
     pub frozen: Vec<PathBuf>,
     /// What was brought up here as a target.
     pub target: Option<TargetRecord>,
+    /// What was answered when a permanent fence was let go, under this epoch: asked again, it is said again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reopened: Option<(u64, ReopenReply)>,
 }
 
 /// The record on disk and in memory, under a lock that a second helper cannot take.
@@ -152,6 +155,7 @@ impl Record {
             fence: Fence::open(boot_id),
             frozen: Vec::new(),
             target: None,
+            reopened: None,
         }
     }
 }

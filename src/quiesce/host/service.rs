@@ -92,6 +92,7 @@ impl Host {
             Op::Thaw(thaw) => self.thaw(&thaw).and_then(to_value),
             Op::Commit(commit) => self.commit(&commit).and_then(to_value),
             Op::Unfence(unfence) => self.unfence(&unfence).and_then(to_value),
+            Op::Reopen(reopen) => self.reopen(&reopen).and_then(to_value),
             Op::SyncVolume(asked) => self.sync_volume(&asked).and_then(to_value),
             Op::SyncStatus(asked) => self.sync_status(&asked).and_then(to_value),
             Op::Release(asked) => self.bases.release(&asked.volume).and_then(to_value),
@@ -146,7 +147,7 @@ impl Host {
                 .into_owned(),
             boot_id: self.boot_id.clone(),
             now: clock::wall(),
-            abilities: vec![SYNC_ABILITY.to_owned()],
+            abilities: vec![SYNC_ABILITY.to_owned(), REVERT_ABILITY.to_owned()],
         }
     }
 
@@ -186,12 +187,7 @@ impl Host {
             epoch: asked.epoch,
             lease_seconds,
         };
-        if self.store.get().target.is_some() {
-            return Err(Refusal::new(
-                ErrorCode::Refused,
-                "this host is the target of a migration: nothing to fence",
-            ));
-        }
+        self.require_fenceable(asked.epoch)?;
         if self.apply(asked_event)? == Effect::Stop {
             self.stop_under_lease(asked.epoch)?;
         }
@@ -206,7 +202,7 @@ impl Host {
 
     /// Fences the engine; whatever goes wrong ends in a serving database, now or by the watchdog.
     fn stop_under_lease(&self, epoch: u64) -> Result<(), Refusal> {
-        let outcome = self.engine.fence(epoch);
+        let outcome = self.stop_engine(epoch);
         let (event, refusal) = match outcome {
             Ok(facts) => (Event::Stopped(facts), None),
             Err(refusal) => (
@@ -330,7 +326,7 @@ impl Host {
     }
 
     /// Lets the database serve again. The caller holds `changing`.
-    fn release(&self) -> Result<(), Refusal> {
+    pub(super) fn release(&self) -> Result<(), Refusal> {
         let Phase::Releasing { reason } = self.store.get().fence.phase else {
             return Ok(());
         };
@@ -343,7 +339,7 @@ impl Host {
     }
 
     /// One step of the fence machine, durable before it returns.
-    fn apply(&self, event: Event) -> Result<Effect, Refusal> {
+    pub(super) fn apply(&self, event: Event) -> Result<Effect, Refusal> {
         self.store.update(|record| {
             let (fence, effect) = record.fence.after(event, BootSeconds::now())?;
             record.fence = fence;

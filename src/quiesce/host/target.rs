@@ -93,6 +93,7 @@ impl Host {
     pub(super) fn activate(&self, asked: &Activate) -> Result<ActivateReply, Refusal> {
         let _changing = self.changing();
         let epoch = asked.epoch;
+        self.require_no_fence()?;
         let target = self.store.get().target.ok_or_else(no_target)?;
         match target.phase {
             TargetPhase::Active { epoch: done, reply } if done == epoch => return Ok(reply),

@@ -104,6 +104,16 @@ operations! {
         /// Epoch of the fence.
         epoch: u64,
     }
+    /// Lets a permanent fence go and the database serve again: only after the other side is closed for good under
+    /// `epoch`. Idempotent.
+    Reopen "reopen" 900 -> replies::ReopenReply {
+        /// Epoch under which the other side was closed; above every one known here.
+        epoch: u64,
+        /// Epoch under which this side was closed: names the fence that is meant.
+        committed_epoch: u64,
+        /// How the other side was closed, for the record.
+        evidence: String,
+    }
     /// Mounts the volumes on the target and starts the database there as an isolated standby.
     BringUp "bring_up" 3600 -> replies::BringUpReply {
         /// Where each volume belongs.

@@ -23,6 +23,9 @@ pub struct HelloReply {
     pub abilities: Vec<String>,
 }
 
+/// Ability of a helper that can take part in a revert.
+pub const REVERT_ABILITY: &str = "revert";
+
 /// How far the fence is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -124,6 +127,9 @@ pub struct InspectReply {
     pub mounts: Vec<MountFact>,
     /// What speaks against a migration.
     pub findings: Vec<Finding>,
+    /// Transactions the database has begun; null when it does not count them or does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transactions: Option<u64>,
 }
 
 /// Answer to `checkpoint`.
@@ -162,6 +168,9 @@ pub struct FenceReply {
     pub system_identifier: String,
     /// Timeline at the fence.
     pub timeline: u64,
+    /// Transactions the database had begun by then, without this call's own probe; null when it does not count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transactions: Option<u64>,
 }
 
 /// Answer to `renew`.
@@ -209,6 +218,19 @@ pub struct UnfenceReply {
     pub unfenced_at: DateTime<Utc>,
 }
 
+/// Answer to `reopen`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReopenReply {
+    /// When the database served.
+    #[serde(with = "timestamp")]
+    pub reopened_at: DateTime<Utc>,
+    /// When the first commit of ours was acknowledged after that.
+    #[serde(with = "timestamp")]
+    pub first_write: DateTime<Utc>,
+    /// Write position after that commit.
+    pub lsn: String,
+}
+
 /// Answer to `bring_up`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BringUpReply {
@@ -251,6 +273,10 @@ pub struct ActivateReply {
     pub timeline: u64,
     /// Write position after that commit.
     pub lsn: String,
+    /// Transactions the database had begun before any client could reach it, and the probe's; null when it does not
+    /// count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transactions: Option<u64>,
 }
 
 /// Answer to `take_down`.

@@ -11,6 +11,7 @@ const FACTS: &str = "SELECT json_build_object(
  'system_identifier', (SELECT system_identifier::text FROM pg_control_system()),
  'timeline', (SELECT timeline_id FROM pg_control_checkpoint()),
  'in_recovery', pg_is_in_recovery(), 'started_at', pg_postmaster_start_time(),
+ 'transactions', CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_snapshot_xmax(pg_current_snapshot())::text::bigint END,
  'lsn', CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text,
  'data_directory', current_setting('data_directory'),
  'settings', (SELECT json_object_agg(name, setting) FROM pg_settings WHERE name IN
@@ -33,6 +34,7 @@ struct Facts {
     in_recovery: bool,
     started_at: DateTime<Utc>,
     lsn: String,
+    transactions: Option<u64>,
     data_directory: String,
     settings: std::collections::BTreeMap<String, String>,
     prepared: u64,
@@ -104,6 +106,7 @@ pub fn stopped(postgres: &Postgres) -> Result<InspectReply, Refusal> {
             format!("it is stopped ({})", control.state),
             why,
         )],
+        transactions: control.transactions,
     })
 }
 
@@ -119,6 +122,7 @@ fn reply(facts: Facts, findings: Vec<Finding>) -> InspectReply {
         data_directory: facts.data_directory,
         mounts: Vec::new(),
         findings,
+        transactions: facts.transactions,
     }
 }
 

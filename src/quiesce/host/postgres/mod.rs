@@ -157,6 +157,28 @@ impl Engine for Postgres {
             lsn: control.checkpoint_lsn,
             system_identifier: control.system_identifier,
             timeline: control.timeline,
+            // Without the probe, which took one.
+            transactions: control.transactions.map(|begun| begun.saturating_sub(1)),
+        })
+    }
+
+    fn fence_stopped(&self, epoch: u64) -> Result<FenceReply, Refusal> {
+        marker::place(&self.config.data_directory, epoch)?;
+        if self.server.running()? == Running::Yes {
+            return Err(database(
+                "the server runs after all: ask for the fence again",
+            ));
+        }
+        let fenced_at = clock::wall();
+        let control = self.server.control()?;
+        let clean = control.state == "shut down";
+        Ok(FenceReply {
+            fenced_at,
+            last_source_write: fenced_at,
+            lsn: control.checkpoint_lsn,
+            system_identifier: control.system_identifier,
+            timeline: control.timeline,
+            transactions: control.transactions.filter(|_| clean),
         })
     }
 

@@ -34,6 +34,8 @@ pub struct Control {
     pub timeline: u64,
     /// Database system identifier.
     pub system_identifier: String,
+    /// Latest checkpoint's NextXID, with its epoch: how many transactions were begun.
+    pub transactions: Option<u64>,
 }
 
 /// The server's programs.
@@ -235,7 +237,15 @@ fn parse_control(text: &str) -> Result<Control, Refusal> {
             .parse()
             .map_err(|_| database(format!("timeline \"{timeline}\" is not a number")))?,
         system_identifier: field("Database system identifier")?,
+        transactions: field("Latest checkpoint's NextXID").ok().and_then(|xid| whole_xid(&xid)),
     })
+}
+
+/// `epoch:xid` as one number.
+fn whole_xid(text: &str) -> Option<u64> {
+    let (epoch, xid) = text.split_once(':')?;
+    let epoch: u64 = epoch.trim().parse().ok()?;
+    Some((epoch << 32) | xid.trim().parse::<u64>().ok()?)
 }
 
 #[cfg(test)]
@@ -250,6 +260,7 @@ Database cluster state:               shut down
 Latest checkpoint location:           0/3000028
 Latest checkpoint's REDO location:    0/3000028
 Latest checkpoint's TimeLineID:       1
+Latest checkpoint's NextXID:          1:745
 ";
 
     #[test]
@@ -264,6 +275,7 @@ Latest checkpoint's TimeLineID:       1
             ("shut down", "0/3000028", 1)
         );
         assert_eq!(control.system_identifier, "7412345678901234567");
+        assert_eq!(control.transactions, Some((1 << 32) + 745));
     }
 
     #[test]

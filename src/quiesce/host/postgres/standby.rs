@@ -80,9 +80,12 @@ pub fn activate(postgres: &Postgres) -> Result<ActivateReply, Refusal> {
         promote(postgres)?;
     }
     let activated_at = clock::wall();
+    let mut transactions = None;
     if postgres.closed().in_recovery().is_ok() {
         postgres.closed().probe_commit()?;
         postgres.server.stop_own()?;
+        // No client has reached it yet, and the probe below takes one more.
+        transactions = postgres.server.control()?.transactions.map(|begun| begun + 1);
     }
     postgres
         .server
@@ -98,6 +101,7 @@ pub fn activate(postgres: &Postgres) -> Result<ActivateReply, Refusal> {
         first_target_write: probe.at,
         timeline,
         lsn: probe.lsn,
+        transactions,
     })
 }
 
