@@ -27,6 +27,10 @@ pub struct Evidence {
     pub recent_writes: Vec<VolumePeriods>,
     /// Point in time the last completed round holds; absent: that of the last of `rounds`.
     pub last_round_at: Option<Timestamp>,
+    /// What starting the database from a round took, where that was tried: it was never stopped, so it replayed
+    /// its log.
+    #[serde(default)]
+    pub unclean_start_seconds: Option<f64>,
     /// Durations of single steps. When snapshots or copies are among them, they count instead of
     /// the rounds' own seconds, so that nothing is learned twice.
     pub durations: Vec<ObservedDuration>,
@@ -48,6 +52,10 @@ pub struct MeasuredRound {
     /// The periods that overlap the time since the previous round, per volume, as far as they were read.
     #[serde(default)]
     pub writes: Vec<VolumePeriods>,
+    /// What the round took beyond snapshot and transfer until its last step had ended: looks at the service, the
+    /// listing of its blocks.
+    #[serde(default)]
+    pub besides_seconds: Option<f64>,
     /// A CHECKPOINT came right before it: the database held nothing dirty in memory.
     #[serde(default)]
     pub flushed: bool,

@@ -57,6 +57,10 @@ pub struct Policy {
     /// dirtied since the CHECKPOINT before the fence, which the forecast knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flush_mib: Option<u64>,
+    /// Whether a restore of one round is tried on the target before the fence, and removed again, so that the gate
+    /// knows what it takes.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub try_restore: bool,
     /// The database and the helpers on its hosts; absent: volumes only, no fence.
     #[serde(default)]
     pub database: Option<DatabasePolicy>,
@@ -137,6 +141,16 @@ pub struct DirectPolicy {
     /// Role of the source account that may read snapshots and nothing else. The executor assumes it for an hour
     /// at a time and hands the credentials to the helper on the target host, which keeps them in memory.
     pub reader_role_arn: String,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+// What is at its default is not written: a plan of an older version keeps its digest.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 fn default_name() -> String {

@@ -6,6 +6,7 @@
 
 mod learn;
 mod setting;
+mod start;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -17,6 +18,7 @@ use crate::draws::{Call, Draw, luck_of};
 use crate::observation::{ObservedDuration, ServiceStep};
 
 pub use setting::{Setting, learned};
+pub use start::after_unclean_start;
 
 /// All steps, in the order of their numbers.
 pub const ALL_STEPS: [ServiceStep; crate::draws::STEPS + 1] = [

@@ -10,7 +10,7 @@ mod volumes;
 
 pub use event::{Event, FailureClass, Verb};
 pub use revert::TargetPosition;
-pub use volumes::{SyncedVolume, VolumePair};
+pub use volumes::{SyncedVolume, TriedRestore, VolumePair};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -69,6 +69,12 @@ pub enum Action {
     },
     /// Path `direct`: waits until every block is written and read back.
     AwaitSync {
+        /// Position in the chain.
+        round: u32,
+    },
+    /// Restores a round on the target, starts its database isolated, as the cutover will, and removes all of it
+    /// again: what that takes is measured. A second attempt only removes what the first one left.
+    TryRestore {
         /// Position in the chain.
         round: u32,
     },
@@ -212,6 +218,11 @@ pub enum StepResult {
         refusals: Vec<String>,
         /// Forecast with the fresh rate and the rounds so far.
         forecast: Forecast,
+    },
+    /// What a tried restore took; it is gone again.
+    Tried {
+        /// Its steps.
+        restore: TriedRestore,
     },
     /// The source accepts no commit.
     Fenced {

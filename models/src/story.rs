@@ -19,8 +19,8 @@ use crate::blocks::BlockSet;
 use crate::progress::{Progress, Refused};
 use crate::report::Verification;
 use crate::step::{
-    Action, CompletedSnapshot, Event, FailureClass, MadeSnapshot, StepResult, Verb, VolumeDelta,
-    VolumeMount, VolumePair,
+    Action, CompletedSnapshot, Event, FailureClass, MadeSnapshot, StepResult, TriedRestore, Verb,
+    VolumeDelta, VolumeMount, VolumePair,
 };
 use crate::units::Timestamp;
 
@@ -176,6 +176,7 @@ impl Story {
                 whole: kind == "Y",
             },
             "z" => Action::AwaitSync { round },
+            "t" => Action::TryRestore { round },
             "f" => {
                 let attempt = (1..).find(|attempt| !tried(*attempt)).expect("few freezes");
                 Action::FreezeSnapshot { round, attempt }
@@ -211,6 +212,13 @@ impl Story {
         };
         let round = action.round().and_then(|index| self.progress.round(index));
         match action {
+            Action::TryRestore { .. } => StepResult::Tried {
+                restore: TriedRestore {
+                    create_seconds: 12.0,
+                    attach_seconds: 6.0,
+                    start_seconds: 40.0,
+                },
+            },
             Action::Preflight => StepResult::Inspected {
                 mounts: vec![VolumeMount {
                     volume: volume(),

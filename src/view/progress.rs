@@ -92,6 +92,12 @@ fn outcome(result: &StepResult) -> String {
             trouble.as_deref().unwrap_or("no reason known")
         ),
         StepResult::TargetIsolated { state, .. } => format!(", it is {state}"),
+        StepResult::Tried { restore } => format!(
+            ", created in {}, attached in {}, started in {}",
+            duration(restore.create_seconds),
+            duration(restore.attach_seconds),
+            duration(restore.start_seconds)
+        ),
         StepResult::Proved { replay_lsn, .. } => format!(", replayed to {replay_lsn}"),
         StepResult::Synced { volumes } => {
             let blocks: u64 = volumes.iter().map(|synced| synced.written_blocks).sum();

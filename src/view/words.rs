@@ -71,6 +71,9 @@ pub fn action(action: &Action) -> String {
             format!("round {round}: wait until the target volumes are written and read back")
         }
         Action::KeepTarget => "snapshot the target volumes before they are mounted".to_owned(),
+        Action::TryRestore { round } => {
+            format!("round {round}: try a restore on the target and remove it again")
+        }
         Action::Gate { attempt } => format!("gate, attempt {attempt}"),
         Action::Checkpoint { .. } => "checkpoint the database".to_owned(),
         Action::Flush { round } => format!("round {round}: checkpoint the database first"),

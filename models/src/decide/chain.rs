@@ -14,6 +14,9 @@ use crate::step::{Action, FailureClass};
 pub(super) const MOST_DISCARDED: u32 = 3;
 
 pub(super) fn before_fence(view: View<'_>) -> Next {
+    if let Some(next) = view.clear_away() {
+        return next;
+    }
     if view.progress.orders.abort {
         let reason = "the operator said abort; nothing was fenced, the source serves";
         return Next::Stop {
@@ -35,7 +38,10 @@ pub(super) fn before_fence(view: View<'_>) -> Next {
         None => view.start_round(0),
         Some((index, round)) => match view.missing_step(*index, round) {
             Some(next) => next,
-            None => view.after_round(*index),
+            None => match view.trial(*index) {
+                Some(next) => next,
+                None => view.after_round(*index),
+            },
         },
     }
 }
@@ -48,7 +54,7 @@ fn prepared(view: View<'_>) -> bool {
 
 impl View<'_> {
     /// Planned rounds without the final one.
-    fn planned(&self, index: u32) -> Option<&PlannedRound> {
+    pub(super) fn planned(&self, index: u32) -> Option<&PlannedRound> {
         self.plan
             .rounds
             .iter()

@@ -10,6 +10,7 @@ mod direct;
 mod gate;
 mod retry;
 mod revert;
+mod trial;
 mod words;
 
 use std::cell::OnceCell;
@@ -130,8 +131,7 @@ pub fn decide(plan: &Plan, progress: &Progress, goal: Goal, now: Timestamp) -> N
     let cutover =
         |evidence: &Evidence, at: Timestamp| taught(evidence).glance(evidence, at, plan.seed);
     let round_seconds = |evidence: &Evidence, at: Timestamp| {
-        let [_, snapshot, transfer] = taught(evidence).next_round(evidence, at, plan.seed);
-        snapshot.p50 + transfer.p50
+        taught(evidence).next_round_seconds(evidence, at, plan.seed)
     };
     let outlook = Outlook {
         cutover: &cutover,

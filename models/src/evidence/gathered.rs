@@ -33,10 +33,15 @@ impl Evidence {
                 .values()
                 .filter_map(RoundProgress::point_in_time)
                 .max(),
+            unclean_start_seconds: progress
+                .trial
+                .measured
+                .map(|(_, restore)| restore.start_seconds),
             durations: progress
                 .rounds
                 .values()
                 .flat_map(|round| durations(plan, round))
+                .chain(tried(plan, progress))
                 .collect(),
         }
     }
@@ -85,12 +90,26 @@ fn rounds(progress: &Progress, fresh: &[VolumePeriods]) -> Vec<MeasuredRound> {
                 snapshot_seconds: round.snapshot_seconds(),
                 transfer_seconds: round.transfer_seconds(),
                 writes: before.map_or_else(Vec::new, |from| between(&writes, from, at)),
+                besides_seconds: besides(round, at),
                 flushed: progress.flushed_before(*index, at, FLUSH_COUNTS_SECONDS),
             });
         }
         before = Some(at);
     }
     measured
+}
+
+/// From its point in time until its last step had ended, less snapshot and transfer.
+fn besides(round: &RoundProgress, at: Timestamp) -> Option<f64> {
+    let whole = (round.advanced_at? - at).as_seconds_f64();
+    let moved = round.snapshot_seconds()? + longest_copy(round);
+    Some((whole - moved).max(0.0))
+}
+
+fn longest_copy(round: &RoundProgress) -> f64 {
+    let each = round.copied.iter();
+    let each = each.map(|copy| (copy.completed_at - copy.started_at).as_seconds_f64());
+    each.fold(0.0, f64::max)
 }
 
 /// The periods that overlap a span.
@@ -132,6 +151,27 @@ fn sync(plan: &Plan, synced: &SyncedVolume) -> ObservedDuration {
         zone: Some(plan.target.zone.clone()),
         from_region: Some(plan.source.region.clone()),
     }
+}
+
+/// Create and attach of a tried restore are those of the cutover.
+fn tried(plan: &Plan, progress: &Progress) -> Vec<ObservedDuration> {
+    let Some((ended_at, restore)) = progress.trial.measured else {
+        return Vec::new();
+    };
+    let one = |step, seconds| ObservedDuration {
+        step,
+        moved_bytes: None,
+        seconds,
+        ended_at,
+        region: plan.target.region.clone(),
+        volume_type: None,
+        zone: Some(plan.target.zone.clone()),
+        from_region: None,
+    };
+    vec![
+        one(ServiceStep::CreateVolume, restore.create_seconds),
+        one(ServiceStep::Attach, restore.attach_seconds),
+    ]
 }
 
 fn duration(

@@ -14,7 +14,7 @@ use crate::policy::TransferPath;
 use crate::units::{BLOCK_BYTES, GIB, Quantiles, Timestamp, at_epoch_seconds, epoch_seconds, span};
 
 use super::{FittedModel, VolumeModel, provenance, shares, widened};
-use crate::service::{Setting, learned};
+use crate::service::{Setting, after_unclean_start, learned};
 
 /// The fresh rate speaks of so many seconds.
 const FRESH_SECONDS: u32 = 300;
@@ -83,30 +83,33 @@ impl<'a> Taught<'a> {
         simulated(self.plan, &self.model, (evidence, at), seed, GLANCE_DRAWS)
     }
 
-    /// What one more round would come to if it started at `now`: delta bytes, snapshot and transfer
-    /// seconds. For the decision whether it is worth its time.
+    /// Seconds that one more round takes at the median if it starts at `now`, until it is seen in the target: its
+    /// snapshot and transfer by the forecast, and what the executor needed besides in the rounds so far (looks,
+    /// the listing of a large volume, the flush). For the decision whether it is worth its time.
     #[must_use]
-    pub fn next_round(&self, evidence: &Evidence, now: Timestamp, seed: u64) -> [Quantiles; 3] {
+    pub fn next_round_seconds(&self, evidence: &Evidence, now: Timestamp, seed: u64) -> f64 {
         let chain = Chain::of(
             &self.model,
             Circumstances::plain(path_of(self.plan)),
             epoch_seconds(now),
         );
         let since = last_round(self.plan, evidence, now);
-        let play = |draw: &Draw| chain.round(since, epoch_seconds(now), 0, draw);
-        let outcomes: Vec<_> = draws(seed, chain.volumes(), 1, SEARCH_DRAWS)
-            .iter()
-            .map(play)
-            .collect();
-        let column = |part: &dyn Fn(&crate::chain::RoundOutcome) -> f64| {
-            Quantiles::of(&mut outcomes.iter().map(part).collect::<Vec<f64>>())
+        let besides = besides(&evidence.rounds);
+        let play = |draw: &Draw| {
+            let round = chain.round(since, epoch_seconds(now), 0, draw);
+            let looks = round.unseen_seconds;
+            round.seconds() - looks + besides.unwrap_or(looks)
         };
-        [
-            column(&|o| o.delta_bytes),
-            column(&|o| o.snapshot_seconds),
-            column(&|o| o.transfer_seconds),
-        ]
+        let all = draws(seed, chain.volumes(), 1, SEARCH_DRAWS);
+        Quantiles::of(&mut all.iter().map(play).collect::<Vec<f64>>()).p50
     }
+}
+
+/// What rounds took beyond snapshot and transfer, at the median; none before one did.
+fn besides(rounds: &[MeasuredRound]) -> Option<f64> {
+    let rounds = rounds.iter().filter(|round| round.index > 0);
+    let mut seen: Vec<f64> = rounds.filter_map(|round| round.besides_seconds).collect();
+    (!seen.is_empty()).then(|| Quantiles::of(&mut seen).p50)
 }
 
 fn simulated(
@@ -199,7 +202,10 @@ fn taught(plan: &Plan, evidence: &Evidence, now: Timestamp) -> FittedModel {
         .collect();
     let fresh = with_watched(&mut volumes, evidence, now);
     let durations = durations(plan, evidence, &rounds);
-    let services = learned(&plan.model.services, &durations, &setting(plan));
+    let mut services = learned(&plan.model.services, &durations, &setting(plan));
+    if let Some(seconds) = evidence.unclean_start_seconds {
+        after_unclean_start(&mut services, seconds);
+    }
     let mut model = FittedModel {
         volumes,
         services,

@@ -97,6 +97,7 @@ fn measured(index: u32, at: Timestamp, delta: VolumeDelta, seconds: (f64, f64)) 
         snapshot_seconds: Some(seconds.0),
         transfer_seconds: Some(seconds.1),
         writes: Vec::new(),
+        besides_seconds: None,
         flushed: true,
     }
 }

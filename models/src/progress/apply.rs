@@ -62,6 +62,7 @@ impl Progress {
         match action {
             Action::Snapshot { round } => self.begin_round(at, *round, false),
             Action::FreezeSnapshot { round, .. } => self.begin_round(at, *round, true),
+            Action::TryRestore { round } => self.trial.round = Some(*round),
             Action::Fence { epoch } if self.epoch() != Some(*epoch) => {
                 self.fence = Some(Fence {
                     epoch: *epoch,
@@ -146,6 +147,7 @@ impl Progress {
             Action::Gate { attempt } => self.passed_gate(at, *attempt, result),
             Action::Checkpoint { attempt } => self.checkpoints.push(*attempt),
             Action::Flush { round } => drop(self.flushes.insert(*round, at)),
+            Action::TryRestore { .. } => self.ended_trial(at, result),
             Action::AttachVolumes => self.attached = true,
             Action::BringUp => self.brought_up = true,
             Action::PrepareVolumes => {
@@ -226,6 +228,13 @@ impl Progress {
                     .retain(|_, f| !matches!(f.action, Action::FreezeSnapshot { .. }));
             }
             _ => {}
+        }
+    }
+
+    fn ended_trial(&mut self, at: Timestamp, result: &StepResult) {
+        self.trial.over = true;
+        if let StepResult::Tried { restore } = result {
+            self.trial.measured = Some((at, *restore));
         }
     }
 

@@ -17,8 +17,8 @@ use crate::evidence::VolumePeriods;
 use crate::plan::Forecast;
 use crate::report::{RunOutcome, Verification};
 use crate::step::{
-    Action, CompletedSnapshot, Event, FailureClass, MadeSnapshot, SyncedVolume, VolumeDelta,
-    VolumeMount, VolumePair,
+    Action, CompletedSnapshot, Event, FailureClass, MadeSnapshot, SyncedVolume, TriedRestore,
+    VolumeDelta, VolumeMount, VolumePair,
 };
 use crate::units::Timestamp;
 
@@ -49,6 +49,8 @@ pub struct Progress {
     pub preflight: Option<Preflight>,
     /// The chain, by index.
     pub rounds: BTreeMap<u32, RoundProgress>,
+    /// The restore that was tried before the fence.
+    pub trial: Trial,
     /// Results of the gate, oldest first.
     pub gates: Vec<GatePassage>,
     /// When the dirty buffers were last written before a round, by its index.
@@ -176,6 +178,17 @@ pub struct Syncing {
     pub at: Timestamp,
     /// Every block, or what changed since the round before.
     pub whole: bool,
+}
+
+/// A restore that is tried before the fence.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trial {
+    /// Round it was begun with.
+    pub round: Option<u32>,
+    /// Nothing of it is left.
+    pub over: bool,
+    /// What it took and when, where it came to its end.
+    pub measured: Option<(Timestamp, TriedRestore)>,
 }
 
 /// One passage of the gate.

@@ -117,6 +117,7 @@ impl Progress {
                 let begun = self.round(*round).is_some_and(|r| r.syncing.is_some());
                 require(begun, "the round is not being synced")
             }
+            Action::TryRestore { round } => self.may_try(*round),
             Action::Gate { attempt } => self.may_gate(*attempt),
             Action::Checkpoint { attempt } => self.gate_is_open(*attempt),
             Action::Flush { round } => self.may_snapshot(*round),
@@ -187,8 +188,29 @@ impl Progress {
         complete.ok_or_else(|| format!("the snapshots of round {round} are not completed"))
     }
 
+    /// A restore is tried from a round that has arrived, once, while the source serves.
+    fn may_try(&self, round: u32) -> Result<(), String> {
+        require(!self.may_be_fenced(), "the source is fenced")?;
+        require(!self.trial.over, "a restore was tried before")?;
+        let begun = self.trial.round.is_none_or(|begun| begun == round);
+        require(begun, "another round is being tried")?;
+        let known = self.preflight.as_ref();
+        let known = known.is_some_and(|found| found.system_identifier.is_some());
+        require(known, "the preflight has not looked at the hosts")?;
+        let last = self.complete(round)?;
+        let arrived = last.copies.is_empty() || !last.copied.is_empty();
+        require(arrived, "the copies of the round are not completed")
+    }
+
+    /// What a tried restore made is gone.
+    pub(crate) fn nothing_tried_is_left(&self) -> bool {
+        self.trial.round.is_none() || self.trial.over
+    }
+
     fn may_gate(&self, attempt: u32) -> Result<(), String> {
         require(!self.may_be_fenced(), "the source is fenced")?;
+        let clear = self.nothing_tried_is_left();
+        require(clear, "a tried restore may still be on the target")?;
         let next = u32::try_from(self.gates.len())
             .unwrap_or(u32::MAX)
             .saturating_add(1);

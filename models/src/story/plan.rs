@@ -32,6 +32,7 @@ fn policy() -> Policy {
         source_host: "unix:/s".into(),
         target_host: "unix:/t".into(),
     });
+    policy.try_restore = false;
     policy
 }
 

@@ -16,6 +16,7 @@ impl Progress {
                 matches!(result, R::Completed { snapshots } if !snapshots.is_empty())
             }
             A::MeasureDelta { .. } => matches!(result, R::Deltas { .. }),
+            A::TryRestore { .. } => matches!(result, R::Tried { .. } | R::Done),
             A::Gate { .. } => matches!(result, R::Gate { .. }),
             A::Fence { .. } => matches!(result, R::Fenced { .. }),
             A::FreezeSnapshot { .. } => {

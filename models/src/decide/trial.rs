@@ -1,0 +1,111 @@
+//! The restore that is tried before the fence, once: create, attach and start come for the first time behind it
+//! otherwise, and the gate would know them by priors alone.
+
+use super::retry::Retry;
+use super::{Next, View};
+use crate::policy::TransferPath;
+use crate::step::Action;
+
+impl View<'_> {
+    /// A restore of the round that has just arrived, where the policy lets one be tried and none was. The base is
+    /// tried only when no round is planned after it: its successors are sooner in the target.
+    pub(super) fn trial(&self, index: u32) -> Option<Next> {
+        let progress = self.progress;
+        let path = self.plan.rounds.first().map(|round| round.path);
+        let from_snapshots = matches!(path, Some(TransferPath::Copy | TransferPath::Share));
+        let wanted = self.plan.policy.try_restore && self.goal.cutover && from_snapshots;
+        if !wanted || progress.trial.round.is_some() || progress.trial.over {
+            return None;
+        }
+        if index == 0 && self.planned(1).is_some() {
+            return None;
+        }
+        let reason = format!(
+            "round {index} is in the target: a restore of it is tried and removed, so that the gate knows what \
+             create, attach and start take"
+        );
+        Some(self.act(Action::TryRestore { round: index }, reason))
+    }
+
+    /// What an interrupted or failed trial left goes before anything else.
+    pub(super) fn clear_away(&self) -> Option<Next> {
+        let trial = &self.progress.trial;
+        let round = trial.round.filter(|_| !trial.over)?;
+        let action = Action::TryRestore { round };
+        let first = self.progress.attempts_of(&action) < 2;
+        match self.retry_unhurried(&action) {
+            Retry::Later(next) if !first => Some(next),
+            Retry::GivenUp(failing) if !first => Some(Next::AwaitOperator {
+                reason: format!(
+                    "what a tried restore left on the target could not be removed: {}; the source serves; mend \
+                     the target host or remove the volumes tagged {}, then run the same command again",
+                    failing.message,
+                    action.step_id()
+                ),
+            }),
+            _ => {
+                let reason = "the tried restore did not come to its end: what it made is removed";
+                Some(self.act(action, reason))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::decide::{Goal, Next, decide};
+    use crate::evidence::Evidence;
+    use crate::plan::Plan;
+    use crate::step::Action;
+    use crate::story::{Story, plan};
+
+    fn trying() -> Plan {
+        let mut plan = plan();
+        plan.policy.try_restore = true;
+        plan
+    }
+
+    fn told(plan: &Plan, text: &str, cutover: bool) -> String {
+        let story = Story::of(text);
+        match decide(plan, &story.progress, Goal { cutover }, story.now) {
+            Next::Act { action, .. } => action.step_id(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_restore_is_tried_once_when_the_first_round_has_arrived() {
+        let before = "preflight round0 +5000 b1 s1 a1 h1 c1 d1";
+        assert_eq!(told(&trying(), before, true), "r01.await-copies");
+        let arrived = format!("{before} w1");
+        assert_eq!(told(&trying(), &arrived, true), "r01.try-restore");
+        let after = told(&trying(), &format!("{arrived} t1"), true);
+        assert!(!after.contains("try-restore"), "{after}");
+        for (plan, cutover) in [(plan(), true), (trying(), false)] {
+            let other = told(&plan, &arrived, cutover);
+            assert!(!other.contains("try-restore"), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_a_trial_left_goes_first_even_when_the_operator_aborts() {
+        let arrived = "preflight round0 +5000 b1 s1 a1 h1 c1 d1 w1";
+        for failure in ["t", "u", "p"] {
+            let left = format!("{arrived} t1!{failure}");
+            assert_eq!(told(&trying(), &left, true), "r01.try-restore");
+            let aborted = format!("{left} op:abort");
+            assert_eq!(told(&trying(), &aborted, true), "r01.try-restore");
+            let stuck = told(&trying(), &format!("{left} t1!p"), true);
+            assert!(stuck.contains("could not be removed"), "{stuck}");
+        }
+    }
+
+    #[test]
+    fn the_trial_teaches_the_gate() {
+        let story = Story::of("preflight round0 +5000 b1 s1 a1 h1 c1 d1 w1 t1");
+        let evidence = Evidence::of(&trying(), &story.progress);
+        assert_eq!(evidence.unclean_start_seconds, Some(40.0));
+        let again = Action::TryRestore { round: 1 };
+        assert!(story.progress.trial.over && story.progress.tried(&again));
+    }
+}
