@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::policy::TransferPath;
 
+use crate::execute::parameter_name;
+
 /// The policies of both sides.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RolePolicies {
@@ -136,6 +138,19 @@ fn source(plan: &Plan) -> Vec<Statement> {
                 "sts:GetCallerIdentity",
             ],
             everything(),
+        ),
+        Statement::allow(
+            "BeTheOneExecutor",
+            &[
+                "ssm:PutParameter",
+                "ssm:GetParameter",
+                "ssm:DeleteParameter",
+            ],
+            vec![format!(
+                "arn:aws:ssm:{region}:{}:parameter{}",
+                plan.source.account,
+                parameter_name(plan)
+            )],
         ),
         Statement::allow(
             "MeasureDeltas",

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use snapmigrate::cloud::Tags;
-use snapmigrate::execute::{Audited, Comparison, Control, Ended, Run, Sides, execute};
+use snapmigrate::execute::{
+    Audited, Claimant, Comparison, Control, Ended, Run, Sides, execute, take_over,
+};
 use snapmigrate::journal::{Entry, Journal};
 use snapmigrate::quiesce::channel::Channel;
 use snapmigrate::rehearse::Stage;
@@ -76,8 +78,26 @@ fn sides(stage: &Stage, scenario: &Scenario) -> Sides {
     }
 }
 
+fn claimant(machine: &str) -> Claimant {
+    Claimant {
+        host: machine.to_owned(),
+        machine: machine.to_owned(),
+        journal: "/journal".to_owned(),
+    }
+}
+
 /// Runs until the end, or until `kill_at` entries are durable; true when it was killed.
 async fn run(
+    stage: &Stage,
+    sides: &Sides,
+    journal: &mut Journal,
+    kill_at: Option<u64>,
+) -> Option<Ended> {
+    run_on("a", stage, sides, journal, kill_at).await
+}
+
+async fn run_on(
+    machine: &str,
     stage: &Stage,
     sides: &Sides,
     journal: &mut Journal,
@@ -91,6 +111,7 @@ async fn run(
     };
     let run = Run {
         clock: stage.clock,
+        claimant: claimant(machine),
         goal: Goal { cutover: true },
         control: Control::none(),
         watcher: &mut watcher,
@@ -122,6 +143,16 @@ impl Drop for File {
     }
 }
 
+const fn is_cut_over(ended: Option<&Ended>) -> bool {
+    matches!(
+        ended,
+        Some(Ended::Closed {
+            outcome: RunOutcome::CutOver,
+            ..
+        })
+    )
+}
+
 /// One migration on a fresh lab, killed once; entries of the journal and what is left.
 fn migrate(scenario: &Scenario, plan: &Plan, kill_at: Option<u64>) -> (u64, World) {
     let process = std::process::id();
@@ -140,15 +171,8 @@ fn migrate(scenario: &Scenario, plan: &Plan, kill_at: Option<u64>) -> (u64, Worl
         }
         let mut journal = Journal::open(&file.0, plan).unwrap();
         let ended = run(&stage, &sides, &mut journal, None).await;
-        let cut_over = matches!(
-            &ended,
-            Some(Ended::Closed {
-                outcome: RunOutcome::CutOver,
-                ..
-            })
-        );
         assert!(
-            cut_over,
+            is_cut_over(ended.as_ref()),
             "killed at {kill_at:?}: {ended:?}\n{}",
             journal.recorded().export()
         );
@@ -163,11 +187,7 @@ fn migrate(scenario: &Scenario, plan: &Plan, kill_at: Option<u64>) -> (u64, Worl
 /// Kills it at its journal's entries; each time the same world must be left as without.
 fn killed(name: &str, expected: &World) {
     let scenario = scenario(name);
-    let plan = paused(async {
-        let stage = Stage::set(&scenario, scenario.seed).await.unwrap();
-        let profile = stage.measure(&scenario).await.unwrap();
-        make_plan(&profile, &stage.policy, scenario.start, scenario.seed).unwrap()
-    });
+    let plan = planned(&scenario);
     let (entries, whole) = migrate(&scenario, &plan, None);
     assert_eq!(whole, *expected);
     let stride = std::env::var("SNAPMIGRATE_KILL_STRIDE")
@@ -203,4 +223,48 @@ fn killed_on_the_direct_path_it_ends_the_same() {
             volumes: 2,
         },
     );
+}
+
+fn planned(scenario: &Scenario) -> Plan {
+    paused(async {
+        let stage = Stage::set(scenario, scenario.seed).await.unwrap();
+        let profile = stage.measure(scenario).await.unwrap();
+        make_plan(&profile, &stage.policy, scenario.start, scenario.seed).unwrap()
+    })
+}
+
+fn file(name: &str) -> File {
+    let process = std::process::id();
+    File(std::env::temp_dir().join(format!("snapmigrate-resume-{name}-{process}")))
+}
+
+/// A journal that was copied is another executor's until that one gives up or is taken over.
+#[test]
+fn of_two_machines_one_runs() {
+    let scenario = scenario("tiny.toml");
+    let plan = planned(&scenario);
+    let (first, second) = (file("first"), file("second"));
+    paused(async {
+        let stage = Stage::set(&scenario, scenario.seed).await.unwrap();
+        let sides = sides(&stage, &scenario);
+        let mut journal = Journal::open(&first.0, &plan).unwrap();
+        let killed = run_on("a", &stage, &sides, &mut journal, Some(9)).await;
+        assert_eq!(killed, None, "killed");
+        drop(journal);
+        std::fs::copy(&first.0, &second.0).unwrap();
+        let mut copy = Journal::open(&second.0, &plan).unwrap();
+        let before = copy.progress().entries;
+        let refused = run_on("b", &stage, &sides, &mut copy, None).await;
+        let told = matches!(&refused, Some(Ended::AwaitingOperator { reason }) if reason.contains("executor on a"));
+        assert!(told, "{refused:?}");
+        assert_eq!(copy.progress().entries, before, "nothing was done");
+        take_over(&sides.source, &plan).await.unwrap();
+        let ended = run_on("b", &stage, &sides, &mut copy, None).await;
+        assert!(is_cut_over(ended.as_ref()), "{ended:?}");
+        // The source is fenced for good: an old journal is no way to it.
+        let mut journal = Journal::open(&first.0, &plan).unwrap();
+        let late = run_on("a", &stage, &sides, &mut journal, None).await;
+        let held = matches!(&late, Some(Ended::AwaitingOperator { reason }) if reason.contains("executor on b"));
+        assert!(held, "{late:?}");
+    });
 }

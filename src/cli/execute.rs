@@ -13,7 +13,9 @@ use tokio::sync::watch;
 use super::{CliError, ConnectionArgs, Exit, Kind, StateArgs, Ui, channel, files, runtime};
 use crate::clock::Clock;
 use crate::cloud::{self, Cloud, Connection, Transport};
-use crate::execute::{Comparison, Control, Ended, ExecuteError, Run, Sides, execute};
+use crate::execute::{
+    Claimant, Comparison, Control, Ended, ExecuteError, Run, Sides, execute, take_over,
+};
 use crate::journal::{Entry, Journal, JournalError};
 use crate::view;
 
@@ -41,6 +43,9 @@ pub struct Args {
     /// .journal.sqlite].
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
+    /// Take the migration over from another executor: only when that one certainly runs no more.
+    #[arg(long)]
+    take_over: bool,
     /// File to write the report to, as JSON.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -94,6 +99,10 @@ async fn drive(
     ui: &Ui,
 ) -> Result<Ended, CliError> {
     let sides = sides(&args.connection, plan).await?;
+    if args.take_over {
+        let taken = take_over(&sides.source, plan).await;
+        taken.map_err(|error| broken(ExecuteError::Claim(error)))?;
+    }
     let (asked, stop) = watch::channel(false);
     let signals = stop_on_signals(asked)?;
     let mut watcher = |entry: &Entry, _: &Progress| {
@@ -103,6 +112,7 @@ async fn drive(
     };
     let run = Run {
         clock: Clock::System,
+        claimant: claimant(path),
         goal: Goal {
             cutover: args.cutover,
         },
@@ -112,6 +122,17 @@ async fn drive(
     let ended = execute(&sides, journal, run).await;
     signals.abort();
     ended.map_err(broken)
+}
+
+/// This machine and this journal.
+fn claimant(journal: &Path) -> Claimant {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let journal = std::path::absolute(journal).unwrap_or_else(|_| journal.to_owned());
+    Claimant {
+        host: read("/proc/sys/kernel/hostname").trim().to_owned(),
+        machine: read("/etc/machine-id").trim().to_owned(),
+        journal: journal.display().to_string(),
+    }
 }
 
 async fn sides(connection: &ConnectionArgs, plan: &Plan) -> Result<Sides, CliError> {
@@ -198,6 +219,9 @@ fn broken(error: ExecuteError) -> CliError {
     match error {
         ExecuteError::Inadmissible { reason } => CliError::new(Kind::Refused, reason)
             .hint("snapmigrate plan makes another plan; nothing was changed"),
+        ExecuteError::Claim(_) => CliError::failed("the executor cannot begin")
+            .caused_by(error)
+            .hint("snapmigrate policy PLAN prints what the source role must be allowed"),
         ExecuteError::Journal(_) | ExecuteError::Control { .. } => {
             CliError::failed("the executor cannot go on")
                 .caused_by(error)

@@ -187,6 +187,7 @@ fn clients(config: &SdkConfig, region: Region, clock: Clock, in_lab: bool) -> Cl
         ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
         ebs: aws_sdk_ebs::Client::from_conf(ebs.build()),
         cloudwatch: aws_sdk_cloudwatch::Client::new(config),
+        ssm: aws_sdk_ssm::Client::new(config),
         sts: aws_sdk_sts::Client::new(config),
     }
 }

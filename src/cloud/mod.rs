@@ -11,6 +11,7 @@ mod error;
 mod identity;
 mod lab_http;
 mod metrics;
+mod parameters;
 mod session;
 mod snapshots;
 mod volumes;
@@ -46,6 +47,7 @@ pub struct Cloud {
     ec2: aws_sdk_ec2::Client,
     ebs: aws_sdk_ebs::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
+    ssm: aws_sdk_ssm::Client,
     sts: aws_sdk_sts::Client,
 }
 

@@ -10,6 +10,7 @@ use snapmigrate_models::step::{Action, Event, FailureClass, StepResult, Verb};
 use snapmigrate_models::units::Timestamp;
 
 use super::act::{Context, act};
+use super::claim::{Claimant, Holder};
 use super::control::Control;
 use super::failure::Failure;
 use super::{Ended, ExecuteError, Sides};
@@ -20,6 +21,8 @@ use crate::journal::{Entry, Journal};
 pub struct Run<'a> {
     /// The only `now`.
     pub clock: Clock,
+    /// Who runs it, and from where.
+    pub claimant: Claimant,
     /// What the operator asked for when starting.
     pub goal: Goal,
     /// Ways to speak to the run.
@@ -31,7 +34,8 @@ pub struct Run<'a> {
 /// Carries out the journal's plan from wherever it stands.
 ///
 /// # Errors
-/// [`ExecuteError`] when the plan cannot reach the goal, or the journal or the control file refuses.
+/// [`ExecuteError`] when the plan cannot reach the goal, the migration cannot be claimed, or the journal or the
+/// control file refuses.
 pub async fn execute(
     sides: &Sides,
     journal: &mut Journal,
@@ -39,16 +43,28 @@ pub async fn execute(
 ) -> Result<Ended, ExecuteError> {
     let plan = journal.recorded().plan.clone();
     admissible(&plan, run.goal).map_err(|reason| ExecuteError::Inadmissible { reason })?;
+    let claimant = run.claimant.clone();
+    let holder = Holder {
+        source: &sides.source,
+        plan: &plan,
+        clock: run.clock,
+        claimant: &claimant,
+    };
+    let claimed = holder.claim(&run.control).await;
+    if let Some(other) = claimed.map_err(ExecuteError::Claim)? {
+        return Ok(other);
+    }
     let mut driver = Driver {
         plan: &plan,
         sides,
         journal,
         run,
     };
-    if driver.take_up()? {
-        return driver.drive().await;
+    let ended = driver.run_to_its_end().await?;
+    if !driver.journal.progress().may_be_fenced() {
+        holder.release().await;
     }
-    Ok(ended(driver.journal.progress()))
+    Ok(ended)
 }
 
 struct Driver<'a, 'r> {
@@ -59,6 +75,13 @@ struct Driver<'a, 'r> {
 }
 
 impl Driver<'_, '_> {
+    async fn run_to_its_end(&mut self) -> Result<Ended, ExecuteError> {
+        if self.take_up()? {
+            return self.drive().await;
+        }
+        Ok(ended(self.journal.progress()))
+    }
+
     /// Takes up a journal that was begun before; false when it is over.
     fn take_up(&mut self) -> Result<bool, ExecuteError> {
         let progress = self.journal.progress();

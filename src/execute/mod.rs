@@ -6,6 +6,7 @@
 
 mod act;
 mod adopt;
+mod claim;
 mod control;
 mod driver;
 mod failure;
@@ -17,10 +18,11 @@ use std::fmt;
 use snapmigrate_models::report::RunOutcome;
 use snapmigrate_models::step::{VolumeDelta, VolumePair};
 
+pub use claim::{Claimant, parameter_name, take_over};
 pub use control::{Control, request};
 pub use driver::{Run, execute};
 
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, CloudError};
 use crate::journal::JournalError;
 use crate::quiesce::channel::Channel;
 
@@ -101,6 +103,9 @@ pub enum ExecuteError {
         /// Why.
         reason: String,
     },
+    /// Nobody can tell whether another executor runs.
+    #[error("cannot claim the migration for this executor; nothing was changed")]
+    Claim(#[source] CloudError),
     /// The journal refused.
     #[error(transparent)]
     Journal(#[from] JournalError),

@@ -148,6 +148,7 @@ async fn live(
         let mut watcher = |entry: &crate::journal::Entry, _: &_| meddler.entry(&what(&entry.event));
         let run = Run {
             clock: stage.clock,
+            claimant: run::rehearsing(),
             goal: Goal { cutover: true },
             control: Control::none(),
             watcher: &mut watcher,

@@ -13,7 +13,7 @@ use snapmigrate_models::schedule::make_plan;
 use snapmigrate_models::step::{VolumeDelta, VolumePair};
 
 use super::{RehearseError, Stage};
-use crate::execute::{Audited, Comparison, Control, Ended, Run, Sides, execute};
+use crate::execute::{Audited, Claimant, Comparison, Control, Ended, Run, Sides, execute};
 use crate::journal::{Entry, Journal};
 use crate::quiesce::channel::{Channel, Simulated};
 
@@ -84,11 +84,22 @@ pub(super) async fn carry_out(
     };
     let run = Run {
         clock: stage.clock,
+        claimant: rehearsing(),
         goal,
         control: Control::none(),
         watcher,
     };
     Ok(execute(&sides, journal, run).await?)
+}
+
+/// In a rehearsal there is one machine and one journal.
+pub(super) fn rehearsing() -> Claimant {
+    let name = || "rehearsal".to_owned();
+    Claimant {
+        host: name(),
+        machine: name(),
+        journal: name(),
+    }
 }
 
 fn host(lab: &Lab, instance: &str) -> Channel {
