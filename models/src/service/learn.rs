@@ -169,7 +169,9 @@ impl Moments {
             mean,
             var,
             covariance,
-            scatter: expect(&|cell| cell.factor.powi(2)).sqrt(),
+            // The middle of the belief: its root mean square would answer for the tail a second time, which Student's
+            // t has already, and the sum of many calls would come out too long at its median.
+            scatter: expect(&|cell| cell.factor.ln()).exp(),
         }
     }
 }
