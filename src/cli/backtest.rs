@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use snapmigrate_lab::Scenario;
 use snapmigrate_models::backtest::{
-    Backtest, BacktestError, Picture, Protocol, Trace, picture, pooled, profile_picture,
-    run as evaluate, run_profile,
+    Backtest, BacktestError, Picture, Protocol, Trace, derived, errors, picture, pooled,
+    profile_picture, run as evaluate, run_profile,
 };
 use snapmigrate_models::profile::Profile;
 
@@ -65,12 +65,19 @@ pub struct Args {
     /// Show the project's goals beside the figures, met or missed.
     #[arg(long)]
     goals: bool,
+    /// Print the table of errors that these traces and scenarios give as a prior, and how often it holds on each
+    /// of them when that one is left out (models/data/calibration.toml is made so).
+    #[arg(long, conflicts_with_all = ["profile", "series", "delta_seconds", "lags", "plot", "goals"])]
+    derive_prior: bool,
 }
 
 /// Evaluates, draws, shows.
 pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     if let Some(path) = &args.series {
         return slots::run(path, ui);
+    }
+    if args.derive_prior {
+        return derive_prior(args, ui);
     }
     let (backtest, picture) = match &args.profile {
         Some(path) => on_profile(&files::profile(path)?, args)?,
@@ -83,6 +90,16 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
         let goals = args.goals.then(|| view::backtest_goals(found));
         view::backtest(found, args.delta_seconds.is_none()) + &goals.unwrap_or_default()
     })?;
+    Ok(Exit::Done)
+}
+
+fn derive_prior(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
+    let mut volumes = Vec::new();
+    for_each_trace(args, |trace| {
+        volumes.push(errors(trace));
+        Ok(())
+    })?;
+    ui.show(&derived(&volumes), view::derived_prior)?;
     Ok(Exit::Done)
 }
 
@@ -100,14 +117,21 @@ fn on_profile(profile: &Profile, args: &Args) -> Result<(Backtest, Option<Pictur
 fn on_traces(args: &Args) -> Result<(Backtest, Option<Picture>), CliError> {
     let mut parts = Vec::new();
     let mut drawn = None;
-    let mut one = |trace: &Trace| -> Result<(), CliError> {
+    for_each_trace(args, |trace| {
         let protocol = protocol(args, trace);
         parts.push(evaluate(trace, &protocol).map_err(refused)?);
         if drawn.is_none() && args.plot.is_some() {
             drawn = Some(picture(trace, &protocol).map_err(refused)?);
         }
         Ok(())
-    };
+    })?;
+    Ok((pooled(parts), drawn))
+}
+
+fn for_each_trace(
+    args: &Args,
+    mut one: impl FnMut(&Trace) -> Result<(), CliError>,
+) -> Result<(), CliError> {
     for path in &args.trace {
         let trace = trace::read(path).map_err(|error| {
             CliError::usage(format!("cannot use {}", path.display())).caused_by(error)
@@ -117,7 +141,7 @@ fn on_traces(args: &Args) -> Result<(Backtest, Option<Picture>), CliError> {
     for path in &args.scenario {
         simulated(path, args.hours)?.iter().try_for_each(&mut one)?;
     }
-    Ok((pooled(parts), drawn))
+    Ok(())
 }
 
 fn simulated(path: &std::path::Path, hours: u32) -> Result<Vec<Trace>, CliError> {

@@ -1,6 +1,7 @@
 //! A backtest: the error for each length of time, what simpler models would have said, and what to measure next.
 
 mod goals;
+mod prior;
 
 use snapmigrate_models::backtest::{Advice, Backtest, Figures, ReachResult, TraceResult};
 
@@ -34,6 +35,7 @@ exponential  one saturating exponential through the deltas seen, told the writes
 ";
 
 pub use goals::goals;
+pub use prior::derived_prior;
 
 /// The whole backtest as text; `chosen` when the time between snapshots follows from the traces' lengths.
 #[must_use]

@@ -22,7 +22,7 @@ mod verify;
 mod window_choice;
 mod words;
 
-pub use backtest::{backtest, goals as backtest_goals};
+pub use backtest::{backtest, derived_prior, goals as backtest_goals};
 pub use backtest_plot::plot as backtest_plot;
 pub use campaign::campaign;
 pub use faults::faults;

@@ -66,7 +66,10 @@ fn look(view: View<'_>) -> Next {
     let action = Action::CheckRevert { attempt };
     match view.retry_fenced(&action) {
         Retry::Later(next) => next,
-        Retry::Now => view.act(action, "the operator said revert: where do both hosts stand?"),
+        Retry::Now => view.act(
+            action,
+            "the operator said revert: where do both hosts stand?",
+        ),
         Retry::GivenUp(failing) => Next::AwaitOperator {
             reason: format!(
                 "the revert cannot begin, the target serves and nothing was changed: {}; mend that and run the \
@@ -78,7 +81,11 @@ fn look(view: View<'_>) -> Next {
 }
 
 fn tried_often(view: View<'_>) -> Next {
-    let why = view.progress.revert.as_ref().and_then(|r| r.called_off.clone());
+    let why = view
+        .progress
+        .revert
+        .as_ref()
+        .and_then(|r| r.called_off.clone());
     Next::AwaitOperator {
         reason: format!(
             "the revert was begun {MOST_ATTEMPTS} times and did not come to its commit; the target serves: {}; \
@@ -117,10 +124,14 @@ fn taken(view: View<'_>, position: &TargetPosition) -> String {
 /// The number of an isolation that was tried before, or a new one.
 fn isolating(view: View<'_>) -> u64 {
     let last = view.progress.revert.as_ref().map(|revert| revert.epoch);
-    let tried = view.progress.failing.values().filter_map(|f| match f.action {
-        Action::IsolateTarget { epoch } if Some(epoch) > last => Some(epoch),
-        _ => None,
-    });
+    let tried = view
+        .progress
+        .failing
+        .values()
+        .filter_map(|f| match f.action {
+            Action::IsolateTarget { epoch } if Some(epoch) > last => Some(epoch),
+            _ => None,
+        });
     tried.max().unwrap_or_else(|| next_epoch(view))
 }
 
@@ -142,7 +153,9 @@ fn silent(view: View<'_>, epoch: u64, trouble: &str) -> Next {
     match view.retry_fenced(&action) {
         Retry::Now => view.act(
             action,
-            format!("the target's host does not answer ({trouble}): is instance {instance} stopped?"),
+            format!(
+                "the target's host does not answer ({trouble}): is instance {instance} stopped?"
+            ),
         ),
         Retry::Later(next) => next,
         Retry::GivenUp(failing) => Next::AwaitOperator {
@@ -170,7 +183,10 @@ fn behind_fence(view: View<'_>, revert: &Revert) -> Next {
     }
     let left = seconds_between(view.now, lease_ends_at(view, revert));
     if left < RESERVE_SECONDS {
-        let reason = format!("the target's lease leaves {}, too little to commit", span(left));
+        let reason = format!(
+            "the target's lease leaves {}, too little to commit",
+            span(left)
+        );
         return unfence(view, revert, &reason);
     }
     let Some(position) = &revert.position else {
@@ -233,7 +249,10 @@ fn unfence(view: View<'_>, revert: &Revert, reason: &str) -> Next {
             Next::WaitUntil { at, reason }
         }
         Retry::GivenUp(failing) if view.progress.orders.revert => {
-            let trouble = format!("{}; its lease has ended and it serves by itself", failing.message);
+            let trouble = format!(
+                "{}; its lease has ended and it serves by itself",
+                failing.message
+            );
             silent(view, epoch, &trouble)
         }
         Retry::GivenUp(failing) => Next::AwaitOperator {

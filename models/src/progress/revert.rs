@@ -147,7 +147,10 @@ impl Progress {
 
     pub(super) fn may_order_finalize(&self) -> Result<(), String> {
         require(self.target_serves(), "the target does not serve")?;
-        require(!self.orders.revert, "a revert was ordered: abort calls it off")?;
+        require(
+            !self.orders.revert,
+            "a revert was ordered: abort calls it off",
+        )?;
         let found = self.verification.as_ref();
         let equal = found.is_some_and(|found| found.mismatches == 0);
         require(equal, "the comparison has not shown both sides equal")
@@ -191,7 +194,10 @@ impl Progress {
             );
         }
         require(self.orders.revert, "nobody ordered a revert")?;
-        require(!self.revert_is_final() || self.revert_in_doubt(), "the target is closed for good")?;
+        require(
+            !self.revert_is_final() || self.revert_in_doubt(),
+            "the target is closed for good",
+        )?;
         match action {
             Action::CheckRevert { attempt } => {
                 let next = self.revert_checks + 1;
@@ -262,7 +268,10 @@ impl Progress {
             require(silent, "the target's host was not asked to let go")?;
             return self.own_revert(epoch).map(drop);
         }
-        let silent = self.revert_check.as_ref().is_some_and(|c| c.target.is_none());
+        let silent = self
+            .revert_check
+            .as_ref()
+            .is_some_and(|c| c.target.is_none());
         require(silent, "the target's host answers: it is fenced instead")?;
         self.is_new(epoch)
     }
@@ -367,7 +376,10 @@ impl Activated {
     /// Where it stood, in words.
     #[must_use]
     pub fn position(&self) -> String {
-        let lsn = self.lsn.as_deref().unwrap_or("a position that was not recorded");
+        let lsn = self
+            .lsn
+            .as_deref()
+            .unwrap_or("a position that was not recorded");
         format!("{lsn} on timeline {}", self.timeline)
     }
 }

@@ -25,7 +25,11 @@ impl Mood {
 }
 
 fn epoch(story: &Story) -> u64 {
-    story.progress.revert.as_ref().map_or(9, |revert| revert.epoch)
+    story
+        .progress
+        .revert
+        .as_ref()
+        .map_or(9, |revert| revert.epoch)
 }
 
 /// A step by its name.

@@ -98,7 +98,9 @@ impl Context<'_> {
             Err(error) => return Err(error.into()),
         };
         if !STILL.contains(&state.as_str()) {
-            return Err(Failure::permanent(format!("instance {instance} is {state}")));
+            return Err(Failure::permanent(format!(
+                "instance {instance} is {state}"
+            )));
         }
         let pairs = &self.progress.restored;
         let ids: Vec<VolumeId> = pairs.iter().map(|pair| pair.target.clone()).collect();
@@ -197,7 +199,11 @@ impl From<Trouble> for Failure {
 /// A helper of before there was a revert would refuse in the middle of it.
 async fn able(host: &Channel, side: &str) -> Result<(), Trouble> {
     let hello = host.call(Hello {}).await?;
-    if hello.abilities.iter().any(|ability| ability == REVERT_ABILITY) {
+    if hello
+        .abilities
+        .iter()
+        .any(|ability| ability == REVERT_ABILITY)
+    {
         return Ok(());
     }
     Err(Failure::permanent(format!(

@@ -1,7 +1,8 @@
 //! What the helper needs of a database engine; PostgreSQL is one, a test's fake another.
 
 use crate::quiesce::protocol::{
-    ActivateReply, DatabaseState, ErrorCode, FenceReply, InspectReply, ProbeCommitReply, ProveReply, Refusal,
+    ActivateReply, DatabaseState, ErrorCode, FenceReply, InspectReply, ProbeCommitReply,
+    ProveReply, Refusal,
 };
 use std::path::PathBuf;
 

@@ -15,7 +15,9 @@ impl Host {
             Some(TargetPhase::Active { epoch: known, .. }) if epoch > known => Ok(()),
             Some(TargetPhase::Active { epoch: known, .. }) => Err(Refusal::new(
                 ErrorCode::StaleEpoch,
-                format!("this target was activated under epoch {known}: epoch {epoch} cannot fence it"),
+                format!(
+                    "this target was activated under epoch {known}: epoch {epoch} cannot fence it"
+                ),
             )),
             Some(TargetPhase::Isolated | TargetPhase::Activating { .. }) => Err(Refusal::new(
                 ErrorCode::Refused,

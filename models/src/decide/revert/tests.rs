@@ -57,13 +57,22 @@ fn the_cutover_goes_back_with_its_sides_swapped() {
 #[test]
 fn writes_of_the_target_are_named_and_kept_until_the_operator_gives_them_up() {
     check(&[
-        ("op:revert wrote look", "operator: the target serves and took writes"),
-        ("op:revert wrote look", "0/20 on timeline 2 and is at 0/30 on timeline 2, 3 transactions later"),
+        (
+            "op:revert wrote look",
+            "operator: the target serves and took writes",
+        ),
+        (
+            "op:revert wrote look",
+            "0/20 on timeline 2 and is at 0/30 on timeline 2, 3 transactions later",
+        ),
         ("op:revert_discarding wrote look", "fence-target"),
         ("op:revert wrote look op:revert_discarding", "check-revert"),
         ("op:revert look wrote ft", "unfence-target"),
         ("op:revert look wrote ft uft", "check-revert"),
-        ("op:revert look wrote ft uft look", "operator: the target serves and took writes"),
+        (
+            "op:revert look wrote ft uft look",
+            "operator: the target serves and took writes",
+        ),
         ("op:revert_discarding look wrote ft", "commit-target"),
     ]);
 }
@@ -71,7 +80,10 @@ fn writes_of_the_target_are_named_and_kept_until_the_operator_gives_them_up() {
 #[test]
 fn trouble_before_the_commit_leads_back_to_a_serving_target() {
     check(&[
-        ("op:revert look!p", "operator: the revert cannot begin, the target serves"),
+        (
+            "op:revert look!p",
+            "operator: the revert cannot begin, the target serves",
+        ),
         ("op:revert look!t", "wait"),
         ("op:revert look ft!u +5", "fence-target"),
         ("op:revert look ft!p", "unfence-target"),
@@ -81,8 +93,14 @@ fn trouble_before_the_commit_leads_back_to_a_serving_target() {
         ("op:revert look ft op:abort", "unfence-target"),
         ("op:revert look ft op:abort uft", "compare"),
         ("op:revert op:abort", "compare"),
-        ("op:revert look ft uft look ft uft look ft uft", "operator: the revert was begun 3 times"),
-        ("op:revert look ft uft look ft uft look ft uft op:resume", "check-revert"),
+        (
+            "op:revert look ft uft look ft uft look ft uft",
+            "operator: the revert was begun 3 times",
+        ),
+        (
+            "op:revert look ft uft look ft uft look ft uft op:resume",
+            "check-revert",
+        ),
     ]);
 }
 
@@ -99,7 +117,10 @@ fn a_lost_commit_is_in_doubt_until_the_host_says_or_the_instance_is_stopped() {
     let doubt = format!("op:revert look ft {lost}");
     check(&[
         (&doubt, "isolate-target"),
-        (&format!("{doubt} iso!p"), "operator: the target's host does not answer (in doubt"),
+        (
+            &format!("{doubt} iso!p"),
+            "operator: the target's host does not answer (in doubt",
+        ),
         (&format!("{doubt} iso"), "reopen-source"),
     ]);
     let serving = |text: &str| {
@@ -115,9 +136,15 @@ fn a_lost_commit_is_in_doubt_until_the_host_says_or_the_instance_is_stopped() {
 #[test]
 fn a_silent_target_must_be_seen_stopped() {
     let gone = "op:revert_discarding silent look";
-    let stuck = format!("op:revert_discarding look ft +100000 {}", "uft!u ".repeat(10));
+    let stuck = format!(
+        "op:revert_discarding look ft +100000 {}",
+        "uft!u ".repeat(10)
+    );
     check(&[
-        ("op:revert silent look", "operator: the target's host does not answer (gone)"),
+        (
+            "op:revert silent look",
+            "operator: the target's host does not answer (gone)",
+        ),
         (gone, "isolate-target"),
         (&format!("{gone} iso!p"), "stop instance i-02"),
         (&format!("{gone} iso!p op:resume"), "check-revert"),
@@ -150,7 +177,11 @@ fn the_source_is_let_go_only_after_the_target_is_closed() {
         ("op:revert look ft ct reopen", "del", "serves again"),
         ("op:revert look ft ct", "act", "two writers"),
         ("cmp op:finalize", "op:revert", "declared final"),
-        ("op:revert look ft ct reopen", "op:revert", "serves again already"),
+        (
+            "op:revert look ft ct reopen",
+            "op:revert",
+            "serves again already",
+        ),
         ("op:revert cmp", "op:finalize", "a revert was ordered"),
         ("", "op:finalize", "has not shown"),
     ];
@@ -165,10 +196,15 @@ fn a_migration_that_was_closed_is_opened_by_the_word_alone() {
     for outcome in [RunOutcome::CutOver, RunOutcome::Failed] {
         let mut story = after("cmp");
         let reason = "done".to_owned();
-        story.say(Event::Closed { outcome, reason }).expect("it ends");
+        story
+            .say(Event::Closed { outcome, reason })
+            .expect("it ends");
         story.tell("op:revert").expect("it may go back");
         assert!(matches!(next(&story), Next::Act { .. }));
     }
     let mut story = Story::of("preflight round0 +3600 round1");
-    assert!(story.tell("op:revert").is_err(), "abort is the way back before");
+    assert!(
+        story.tell("op:revert").is_err(),
+        "abort is the way back before"
+    );
 }

@@ -237,7 +237,9 @@ fn parse_control(text: &str) -> Result<Control, Refusal> {
             .parse()
             .map_err(|_| database(format!("timeline \"{timeline}\" is not a number")))?,
         system_identifier: field("Database system identifier")?,
-        transactions: field("Latest checkpoint's NextXID").ok().and_then(|xid| whole_xid(&xid)),
+        transactions: field("Latest checkpoint's NextXID")
+            .ok()
+            .and_then(|xid| whole_xid(&xid)),
     })
 }
 

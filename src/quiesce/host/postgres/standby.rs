@@ -85,7 +85,11 @@ pub fn activate(postgres: &Postgres) -> Result<ActivateReply, Refusal> {
         postgres.closed().probe_commit()?;
         postgres.server.stop_own()?;
         // No client has reached it yet, and the probe below takes one more.
-        transactions = postgres.server.control()?.transactions.map(|begun| begun + 1);
+        transactions = postgres
+            .server
+            .control()?
+            .transactions
+            .map(|begun| begun + 1);
     }
     postgres
         .server
