@@ -126,7 +126,7 @@ pub enum TransferPath {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DatabasePolicy {
-    /// `postgres`.
+    /// `postgres`, `mariadb` or `mysql`, as in `host.toml` on both hosts.
     pub engine: String,
     /// Channel to the helper on the source host: `unix:PATH` or `exec:COMMAND ARG...`.
     pub source_host: String,

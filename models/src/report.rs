@@ -104,13 +104,14 @@ pub struct Actual {
 /// Identity and positions that were proved.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Proof {
-    /// Identity of the database.
+    /// Identity of the database across all its copies.
     pub system_identifier: Option<String>,
-    /// Position at the fence.
+    /// Position at the fence: PostgreSQL's LSN (`0/3000028`), or MariaDB's GTID state and InnoDB's LSN
+    /// (`gtid 0-1-57, innodb 46980`).
     pub fence_lsn: Option<String>,
-    /// Position the target had replayed when it was proved.
+    /// Position the target had reached when it was proved, in the same form.
     pub target_lsn: Option<String>,
-    /// Timeline after promotion.
+    /// Timeline after promotion; none for engines without timelines.
     pub target_timeline: Option<u32>,
 }
 

@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 use snapmigrate::quiesce::channel::Channel;
-use snapmigrate::quiesce::host::config::{DEFAULT_SOCKET, EXAMPLE, EngineKind, HostConfig};
+use snapmigrate::quiesce::host::config::{DEFAULT_SOCKET, DatabaseConfig, EXAMPLES, HostConfig};
+use snapmigrate::quiesce::host::engine::Engine;
+use snapmigrate::quiesce::host::mysql::{Dialect, Mysql};
 use snapmigrate::quiesce::host::postgres::Postgres;
 use snapmigrate::quiesce::host::record::Store;
 use snapmigrate::quiesce::host::service::Host;
@@ -18,8 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Fences, freezes and brings up a database for snapmigrate, and lets go by itself when nobody talks to it.
 #[derive(Parser)]
-#[command(version, after_long_help = format!("An example of host.toml:\n\n{EXAMPLE}\nRun it under a supervisor that \
-    restarts it at once: a helper that starts thaws first."))]
+#[command(version, after_long_help = examples())]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -77,18 +78,10 @@ fn serve(config: &std::path::Path, socket: PathBuf) -> Result<(), Box<dyn Error>
     let boot_id = clock::boot_id()?;
     let state = &config.state.directory;
     let store = Store::open(state, &boot_id)?;
-    let engine = match config.database.engine {
-        EngineKind::Postgres => Postgres::new(config.database.clone(), state).map_err(sentence)?,
-    };
+    let engine = engine(config.database, state)?;
     let own_paths = vec![state.clone(), socket.clone(), std::env::current_exe()?];
-    let host = Host::new(
-        Box::new(engine),
-        store,
-        &boot_id,
-        own_paths,
-        &config.mount.options,
-    )
-    .map_err(sentence)?;
+    let host =
+        Host::new(engine, store, &boot_id, own_paths, &config.mount.options).map_err(sentence)?;
     let host = Arc::new(host);
     watchdog::start(&host)?;
     let listener = server::listen(&socket)
@@ -106,6 +99,28 @@ fn serve(config: &std::path::Path, socket: PathBuf) -> Result<(), Box<dyn Error>
     wait_for_signal()?;
     host.thaw_all();
     Ok(())
+}
+
+fn engine(
+    database: DatabaseConfig,
+    state: &std::path::Path,
+) -> Result<Box<dyn Engine>, Box<dyn Error>> {
+    let mysql = |dialect, config| Mysql::new(dialect, config, state).map_err(sentence);
+    Ok(match database {
+        DatabaseConfig::Postgres(config) => {
+            Box::new(Postgres::new(config, state).map_err(sentence)?)
+        }
+        DatabaseConfig::Mariadb(config) => Box::new(mysql(Dialect::Mariadb, config)?),
+        DatabaseConfig::Mysql(config) => Box::new(mysql(Dialect::Mysql, config)?),
+    })
+}
+
+fn examples() -> String {
+    let shown = EXAMPLES.map(|(engine, text)| format!("host.toml for {engine}:\n\n{text}"));
+    format!(
+        "{}\nRun it under a supervisor that restarts it at once: a helper that starts thaws first.",
+        shown.join("\n")
+    )
 }
 
 /// Returns at the first SIGTERM or SIGINT. The fence stays, in the record and in the data directory.

@@ -1,6 +1,6 @@
 //! A running `snapmigrate-host`, on this host's mounts or in a mount namespace of its own.
 
-use super::postgres::{Cluster, bin_directory};
+use super::database::Database;
 use super::text;
 use snapmigrate::quiesce::channel::{Channel, HostError};
 use snapmigrate::quiesce::protocol::Operation;
@@ -24,29 +24,28 @@ pub struct Helper {
 }
 
 impl Helper {
-    /// A helper for `cluster` with its state below `directory`.
-    pub fn source(directory: &Path, cluster: &Cluster) -> Self {
+    /// A helper for a database with its state below `directory`.
+    pub fn source(directory: &Path, cluster: &impl Database) -> Self {
         Self::start(directory, cluster, false, Vec::new())
     }
 
     /// Another host: a mount namespace in which `unmounted`, the source's mounts, are not there.
-    pub fn elsewhere(directory: &Path, cluster: &Cluster, unmounted: Vec<PathBuf>) -> Self {
+    pub fn elsewhere(directory: &Path, cluster: &impl Database, unmounted: Vec<PathBuf>) -> Self {
         Self::start(directory, cluster, true, unmounted)
     }
 
     fn start(
         directory: &Path,
-        cluster: &Cluster,
+        cluster: &impl Database,
         namespace: bool,
         unmounted: Vec<PathBuf>,
     ) -> Self {
         fs::create_dir_all(directory).expect("a directory can be made");
         let config = directory.join("host.toml");
-        let (state, bin) = (directory.join("state"), bin_directory());
         let settings = format!(
-            "[database]\nengine = \"postgres\"\nbin_directory = {bin:?}\ndata_directory = {:?}\nport = {}\n\
-             socket_directory = {:?}\nstart_seconds = 60\nstop_seconds = 60\n[state]\ndirectory = {state:?}\n",
-            cluster.data, cluster.port, cluster.sockets
+            "{}[state]\ndirectory = {:?}\n",
+            cluster.host_section(),
+            directory.join("state")
         );
         fs::write(&config, settings).expect("the configuration can be written");
         let socket = directory.join("host.sock");

@@ -1,14 +1,17 @@
-//! What tests on real file systems and a real PostgreSQL share: disks, a cluster, a load, a helper.
+//! What tests on real file systems and a real database share: disks, a cluster, a load, a helper.
 //!
 //! Everything is made in a temporary directory and taken away on drop, also when a test fails.
 
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub mod database;
 pub mod disks;
 pub mod helper;
 pub mod lab;
 pub mod load;
+pub mod mariadb;
 pub mod postgres;
+pub mod scene;
 pub mod source;
 pub mod stage;
 pub mod tool;

@@ -1,10 +1,16 @@
 //! A PostgreSQL cluster for a test.
 
+use super::database::Database;
+use super::load::{Clients, Postgres};
+use super::stage::Stage;
 use super::{run, text};
+use serde_json::Value;
+use snapmigrate::quiesce::protocol::{DatabaseState, FenceState, Status};
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 /// The programs of an installed PostgreSQL.
 pub fn bin_directory() -> PathBuf {
@@ -89,11 +95,75 @@ impl Cluster {
     }
 }
 
+impl Database for Cluster {
+    const ENGINE: &'static str = "postgres";
+
+    fn start_on(mounts: &[PathBuf], root: &Path) -> Self {
+        let wal = mounts.get(1).map(|mountpoint| mountpoint.join("wal"));
+        let sockets = root.join("sockets");
+        Self::start(&mounts[0].join("data"), wal.as_deref(), &sockets)
+    }
+
+    fn host_section(&self) -> String {
+        format!(
+            "[database]\nengine = \"postgres\"\nbin_directory = {:?}\ndata_directory = {:?}\nport = {}\n\
+             socket_directory = {:?}\nstart_seconds = 60\nstop_seconds = 60\n",
+            bin_directory(),
+            self.data,
+            self.port,
+            self.sockets
+        )
+    }
+
+    fn clients(&self) -> Arc<dyn Clients> {
+        Arc::new(Postgres(self.connection()))
+    }
+
+    fn serves(&self) -> bool {
+        self.serves()
+    }
+
+    fn check_hosts(stage: &Stage<Self>, report: &Value) {
+        let status = stage.source.call(Status {});
+        assert_eq!(
+            (status.fence, status.database),
+            (FenceState::Permanent, DatabaseState::Stopped)
+        );
+        let source = program("pg_controldata", &["-D", &text(&stage.cluster.data)]);
+        let fact = |name: &str| {
+            let line = source.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_else(|| panic!("no {name} in {source}"))
+                .trim()
+                .to_owned()
+        };
+        assert_eq!(fact("Database cluster state:"), "shut down");
+        assert_eq!(fact("Latest checkpoint's TimeLineID:"), "1");
+        let identifier = fact("Database system identifier:");
+        assert_eq!(report["proof"]["system_identifier"], identifier.as_str());
+        assert_eq!(
+            report["proof"]["fence_lsn"],
+            fact("Latest checkpoint location:").as_str(),
+            "the source wrote nothing after the fence"
+        );
+        let target = |query: &str| stage.cluster.query(query);
+        assert_eq!(
+            target("SELECT system_identifier FROM pg_control_system()"),
+            identifier
+        );
+        assert_eq!(target("SELECT pg_is_in_recovery()"), "f");
+        assert_eq!(target("SHOW transaction_read_only"), "off");
+        assert_eq!(
+            target("SELECT timeline_id FROM pg_control_checkpoint()"),
+            "2"
+        );
+    }
+}
+
 impl Drop for Cluster {
     /// Ends every server on a data directory of this path, also those in other mount namespaces.
     fn drop(&mut self) {
         for _ in 0..100 {
-            let servers = servers_of(&self.data);
+            let servers = servers_of("/postgres", &text(&self.data));
             if servers.is_empty() {
                 return;
             }
@@ -105,8 +175,8 @@ impl Drop for Cluster {
     }
 }
 
-/// Processes whose command line names the data directory, which lies in this test's own temporary directory.
-fn servers_of(data: &Path) -> Vec<rustix::process::Pid> {
+/// Servers of a program whose command line has a word that names this test's own data directory.
+pub fn servers_of(program: &str, word: &str) -> Vec<rustix::process::Pid> {
     let processes = fs::read_dir("/proc")
         .into_iter()
         .flatten()
@@ -116,8 +186,8 @@ fn servers_of(data: &Path) -> Vec<rustix::process::Pid> {
         let words: Vec<&[u8]> = command.split(|byte| *byte == 0).collect();
         words
             .first()
-            .is_some_and(|program| program.ends_with(b"/postgres"))
-            && words.contains(&text(data).as_bytes())
+            .is_some_and(|first| first.ends_with(program.as_bytes()))
+            && words.contains(&word.as_bytes())
     };
     let pids = processes.filter_map(|process| process.file_name().to_str()?.parse::<i32>().ok());
     pids.filter(of_ours)
@@ -138,7 +208,8 @@ pub fn program(name: &str, arguments: &[&str]) -> String {
     run(&[&argv, arguments].concat())
 }
 
-fn free_port() -> u16 {
+/// A port nobody listens at.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     listener.local_addr().expect("it has an address").port()
 }

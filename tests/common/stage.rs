@@ -1,5 +1,6 @@
-//! The stage of a migration: a lab with real volumes, a PostgreSQL on them, a helper on each host, the operator's tool.
+//! The stage of a migration: a lab with real volumes, a database on them, a helper on each host, the operator's tool.
 
+use super::database::Database;
 use super::disks::Disks;
 use super::helper::Helper;
 use super::lab::LabServer;
@@ -28,15 +29,15 @@ const TARGET_INSTANCE: &str = "i-0db00000000000002";
 const SIZE_GIB: u64 = 2;
 
 /// Everything a migration needs. Fields drop in this order.
-pub struct Stage {
+pub struct Stage<D: Database = Cluster> {
     /// The operator's tool.
     pub tool: Tool,
     /// The helper on the target's host: another mount namespace.
     pub target: Helper,
     /// The helper on the source's host.
     pub source: Helper,
-    /// PostgreSQL: on the source, and once it is activated at the same address on the target.
-    pub cluster: Cluster,
+    /// The database: on the source, and once it is activated at the same address on the target.
+    pub cluster: D,
     /// The simulated AWS.
     pub lab: LabServer,
     /// Mount points of the volumes, in their order.
@@ -46,7 +47,7 @@ pub struct Stage {
     disks: Disks,
 }
 
-impl Stage {
+impl<D: Database> Stage<D> {
     /// A database on one volume, or with its log on a second one.
     pub fn set(volumes: &[&'static str], lease_seconds: f64) -> Self {
         Self::on_path("copy", volumes, lease_seconds)
@@ -57,7 +58,7 @@ impl Stage {
         require_machine();
         let disks = Disks::new(64);
         let scenario = disks.root.join("scenario.toml");
-        fs::write(&scenario, scenario_of(volumes)).expect("the scenario can be written");
+        fs::write(&scenario, scenario_of(D::ENGINE, volumes)).expect("the scenario can be written");
         let directory = disks.root.join("volumes/lab");
         let mut lab = LabServer::start(&directory, &scenario, time_scale());
         let mounts: Vec<PathBuf> = ["pg", "wal"]
@@ -68,16 +69,11 @@ impl Stage {
         for (volume, mountpoint) in volumes.iter().zip(&mounts) {
             lab.format_and_mount(volume, mountpoint);
         }
-        let wal = mounts.get(1).map(|mountpoint| mountpoint.join("wal"));
-        let cluster = Cluster::start(
-            &mounts[0].join("data"),
-            wal.as_deref(),
-            &disks.root.join("sockets"),
-        );
+        let cluster = D::start_on(&mounts, &disks.root);
         let source = Helper::source(&disks.root.join("source-host"), &cluster);
         let target = Helper::elsewhere(&disks.root.join("target-host"), &cluster, mounts.clone());
         let tool = tool(&disks, &lab);
-        let policy = policy(path, &source, &target, lease_seconds);
+        let policy = policy([D::ENGINE, path], &source, &target, lease_seconds);
         fs::write(tool.file("policy.toml"), policy).expect("the policy can be written");
         Self {
             tool,
@@ -207,7 +203,7 @@ fn tool(disks: &Disks, lab: &LabServer) -> Tool {
     Tool::new(&disks.root.join("operator"), &environment)
 }
 
-fn scenario_of(volumes: &[&str]) -> String {
+fn scenario_of(name: &str, volumes: &[&str]) -> String {
     let place = |side: &str, (account, region): (&str, &str), instance: &str| {
         format!(
             "[{side}]\naccount = \"{account}\"\nregion = \"{region}\"\nzone = \"{region}a\"\n\
@@ -220,8 +216,10 @@ fn scenario_of(volumes: &[&str]) -> String {
              written_gib = 0.0\n\n"
         )
     };
-    let head = "format = \"snapmigrate.scenario/1\"\nname = \"postgres\"\nseed = 7\n\
-                start = \"2026-11-02T08:00:00Z\"\n\n";
+    let head = format!(
+        "format = \"snapmigrate.scenario/1\"\nname = \"{name}\"\nseed = 7\n\
+                start = \"2026-11-02T08:00:00Z\"\n\n"
+    );
     let places =
         place("source", SOURCE, SOURCE_INSTANCE) + &place("target", TARGET, TARGET_INSTANCE);
     let devices = ["/dev/sdf", "/dev/sdg"];
@@ -229,7 +227,12 @@ fn scenario_of(volumes: &[&str]) -> String {
     format!("{head}{places}{volumes}")
 }
 
-fn policy(path: &str, source: &Helper, target: &Helper, lease_seconds: f64) -> String {
+fn policy(
+    [engine, path]: [&str; 2],
+    source: &Helper,
+    target: &Helper,
+    lease_seconds: f64,
+) -> String {
     let (account, region) = TARGET;
     let owner = SOURCE.0;
     format!(
@@ -239,7 +242,7 @@ fn policy(path: &str, source: &Helper, target: &Helper, lease_seconds: f64) -> S
          [target]\naccount = \"{account}\"\nregion = \"{region}\"\nzone = \"{region}a\"\n\
          instance = \"{TARGET_INSTANCE}\"\n\n\
          [direct]\nreader_role_arn = \"arn:aws:iam::{owner}:role/reader\"\n\n\
-         [database]\nengine = \"postgres\"\nsource_host = \"unix:{}\"\ntarget_host = \"unix:{}\"\n",
+         [database]\nengine = \"{engine}\"\nsource_host = \"unix:{}\"\ntarget_host = \"unix:{}\"\n",
         text(&source.socket),
         text(&target.socket)
     )

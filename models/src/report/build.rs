@@ -142,7 +142,8 @@ fn proof(progress: &Progress) -> Proof {
         target_timeline: progress
             .activated
             .as_ref()
-            .map(|activated| activated.timeline),
+            .map(|activated| activated.timeline)
+            .filter(|timeline| *timeline > 0),
     }
 }
 

@@ -115,6 +115,15 @@ impl Context<'_> {
         let host = self.source_host()?;
         host.call(Hello {}).await?;
         let found = host.call(Inspect {}).await?;
+        let planned = self.plan.policy.database.as_ref();
+        if let Some(planned) = planned.filter(|planned| planned.engine != found.engine) {
+            return Err(Failure::permanent(format!(
+                "the policy's engine is {}, {} has {}: make the two the same",
+                planned.engine,
+                host.name(),
+                found.engine
+            )));
+        }
         let refusals = refusals(&found);
         if refusals.is_empty() {
             return Ok(found);

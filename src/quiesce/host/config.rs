@@ -1,11 +1,21 @@
 //! The helper's configuration file, `host.toml`.
 
+mod mysql;
+
+pub use mysql::MysqlConfig;
+
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// An example that `--help` shows.
-pub const EXAMPLE: &str = r#"[database]
+/// Examples that `--help` shows, one per engine.
+pub const EXAMPLES: [(&str, &str); 3] = [
+    ("PostgreSQL", POSTGRES),
+    ("MariaDB", mysql::MARIADB),
+    ("MySQL", mysql::MYSQL),
+];
+
+const POSTGRES: &str = r#"[database]
 engine = "postgres"
 bin_directory = "/usr/lib/postgresql/15/bin"
 data_directory = "/var/lib/postgresql/15/main"
@@ -43,12 +53,44 @@ pub struct HostConfig {
     pub mount: MountConfig,
 }
 
-/// `[database]`.
+/// `[database]`: which engine, and what that engine needs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "engine", rename_all = "snake_case")]
+pub enum DatabaseConfig {
+    /// PostgreSQL 13 and later.
+    Postgres(PostgresConfig),
+    /// MariaDB 10.5 and later.
+    Mariadb(MysqlConfig),
+    /// MySQL 8.
+    Mysql(MysqlConfig),
+}
+
+impl DatabaseConfig {
+    /// Every directory that is part of the database.
+    fn directories(&self) -> Vec<&PathBuf> {
+        match self {
+            Self::Postgres(postgres) => vec![&postgres.data_directory],
+            Self::Mariadb(mysql) | Self::Mysql(mysql) => mysql.all_directories().collect(),
+        }
+    }
+
+    /// Every path that must be absolute.
+    fn paths(&self) -> Vec<&PathBuf> {
+        match self {
+            Self::Postgres(postgres) => vec![
+                &postgres.bin_directory,
+                &postgres.data_directory,
+                &postgres.socket_directory,
+            ],
+            Self::Mariadb(mysql) | Self::Mysql(mysql) => mysql.paths(),
+        }
+    }
+}
+
+/// `[database]` with `engine = "postgres"`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DatabaseConfig {
-    /// Which engine.
-    pub engine: EngineKind,
+pub struct PostgresConfig {
     /// Where its programs are.
     pub bin_directory: PathBuf,
     /// The cluster.
@@ -79,14 +121,6 @@ pub struct DatabaseConfig {
     /// Whether rows of unlogged tables may be lost.
     #[serde(default)]
     pub accept_unlogged_loss: bool,
-}
-
-/// Engines known to the helper.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EngineKind {
-    /// PostgreSQL 13 and later.
-    Postgres,
 }
 
 /// `[state]`.
@@ -145,18 +179,17 @@ impl HostConfig {
 
     fn parse(text: &str) -> Result<Self, String> {
         let config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
-        let database = &config.database;
-        let paths = [
-            &database.bin_directory,
-            &database.data_directory,
-            &database.socket_directory,
-            &config.state.directory,
-        ];
+        let mut paths = config.database.paths();
+        paths.push(&config.state.directory);
         if let Some(relative) = paths.into_iter().find(|path| !path.is_absolute()) {
             return Err(format!("{} must be an absolute path", relative.display()));
         }
-        if config.state.directory.starts_with(&database.data_directory) {
-            return Err("state.directory lies in database.data_directory, which will be frozen: put it elsewhere".into());
+        let inside = |directory: &&PathBuf| config.state.directory.starts_with(directory);
+        if let Some(directory) = config.database.directories().into_iter().find(inside) {
+            return Err(format!(
+                "state.directory lies in {}, which will be frozen: put it elsewhere",
+                directory.display()
+            ));
         }
         Ok(config)
     }
@@ -184,24 +217,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_example_is_valid() {
-        let config = HostConfig::parse(EXAMPLE).unwrap();
-        assert_eq!(
-            (config.database.engine, config.database.port),
-            (EngineKind::Postgres, 5432)
-        );
+    fn every_example_is_valid_and_says_which_engine() {
+        for (engine, example) in EXAMPLES {
+            let config = HostConfig::parse(example).unwrap();
+            let known = match config.database {
+                DatabaseConfig::Postgres(postgres) => postgres.port == 5432,
+                DatabaseConfig::Mariadb(mysql) | DatabaseConfig::Mysql(mysql) => {
+                    mysql.os_user == "mysql"
+                }
+            };
+            assert!(known, "{engine}");
+        }
     }
 
     #[test]
     fn mistakes_are_named() {
-        let unknown = EXAMPLE.replace("port = ", "prot = ");
-        assert!(HostConfig::parse(&unknown).unwrap_err().contains("prot"));
-        let relative = EXAMPLE.replace("\"/var/lib/snapmigrate\"", "\"here\"");
-        assert!(HostConfig::parse(&relative).unwrap_err().contains("here"));
-        let inside = EXAMPLE.replace(
-            "\"/var/lib/snapmigrate\"",
-            "\"/var/lib/postgresql/15/main/x\"",
-        );
-        assert!(HostConfig::parse(&inside).unwrap_err().contains("frozen"));
+        let parse = |text: String| HostConfig::parse(&text).unwrap_err();
+        assert!(parse(POSTGRES.replace("port = ", "prot = ")).contains("prot"));
+        assert!(parse(POSTGRES.replace("\"postgres\"\nbin", "\"oracle\"\nbin")).contains("oracle"));
+        for (_, example) in EXAMPLES {
+            let relative = example.replace("\"/var/lib/snapmigrate\"", "\"here\"");
+            assert!(parse(relative).contains("here"));
+        }
+        let inside = |example: &str, place: &str| {
+            let place = format!("\"{place}\"");
+            parse(example.replace("\"/var/lib/snapmigrate\"", &place)).contains("frozen")
+        };
+        assert!(inside(POSTGRES, "/var/lib/postgresql/15/main/x"));
+        assert!(inside(mysql::MARIADB, "/var/lib/mysql/x"));
+        assert!(inside(mysql::MARIADB, "/var/lib/mysql-binlog/x"));
     }
 }

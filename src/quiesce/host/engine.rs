@@ -1,4 +1,4 @@
-//! What the helper needs of a database engine; PostgreSQL is one, a test's fake another.
+//! What the helper needs of a database engine; PostgreSQL is one, MariaDB another.
 
 use crate::quiesce::protocol::{
     ActivateReply, DatabaseState, ErrorCode, FenceReply, InspectReply, ProbeCommitReply,

@@ -106,13 +106,13 @@ pub struct Finding {
 /// Answer to `inspect`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InspectReply {
-    /// `postgres`.
+    /// `postgres`, `mariadb` or `mysql`.
     pub engine: String,
     /// The server's version.
     pub version: String,
-    /// What the cluster is, across all its copies.
+    /// What the database is, across all its copies.
     pub system_identifier: String,
-    /// Current timeline.
+    /// Current timeline; 0 where the engine has none, here and below.
     pub timeline: u64,
     /// Whether it is a standby.
     pub in_recovery: bool,
@@ -162,7 +162,7 @@ pub struct FenceReply {
     /// Time of the last probe commit the source accepted.
     #[serde(with = "timestamp")]
     pub last_source_write: DateTime<Utc>,
-    /// All commits are at or below it.
+    /// All commits are at or below it; the engine's own notation.
     pub lsn: String,
     /// What the cluster is.
     pub system_identifier: String,

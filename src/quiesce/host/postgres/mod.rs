@@ -11,9 +11,9 @@ mod sql;
 mod standby;
 
 use super::clock;
-use super::command::{self, RunAs};
-use super::config::DatabaseConfig;
+use super::config::PostgresConfig;
 use super::engine::{Engine, Expected};
+use super::server_user;
 use crate::quiesce::protocol::*;
 use server::{Running, Server};
 use sql::Psql;
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 /// A PostgreSQL cluster on this host.
 pub struct Postgres {
-    config: DatabaseConfig,
+    config: PostgresConfig,
     server: Server,
     /// Socket directory of the isolated standby.
     isolated: PathBuf,
@@ -34,16 +34,11 @@ impl Postgres {
     ///
     /// # Errors
     /// `bad_request` when the user does not exist, `device` when the state directory cannot take the standby's socket.
-    pub fn new(config: DatabaseConfig, state_directory: &Path) -> Result<Self, Refusal> {
-        let run_as = run_as(&config.os_user)?;
+    pub fn new(config: PostgresConfig, state_directory: &Path) -> Result<Self, Refusal> {
+        let run_as = server_user::run_as(&config.os_user)?;
         let isolated = state_directory.join("isolated");
         let log = state_directory.join("postgres.log");
-        prepare_for_server(&run_as, &isolated, &log).map_err(|error| {
-            Refusal::new(
-                ErrorCode::Device,
-                format!("cannot prepare {}: {error}", state_directory.display()),
-            )
-        })?;
+        server_user::prepare(&run_as, &isolated, &log)?;
         let server = Server {
             config: config.clone(),
             run_as,
@@ -222,45 +217,4 @@ impl Postgres {
 /// An error of the database or its programs.
 fn database(message: impl Into<String>) -> Refusal {
     Refusal::new(ErrorCode::Database, message)
-}
-
-/// How to become `user`: only root can, and only needs to when it is not that user.
-fn run_as(user: &str) -> Result<RunAs, Refusal> {
-    let id = |flag: &str| {
-        let argv = ["id", flag, "--", user].map(str::to_owned);
-        let text =
-            command::run(&RunAs::Myself, &argv, Duration::from_secs(30)).map_err(|error| {
-                Refusal::new(
-                    ErrorCode::BadRequest,
-                    format!("database.os_user {user}: {error}"),
-                )
-            })?;
-        text.trim().parse::<u32>().map_err(|error| {
-            Refusal::new(
-                ErrorCode::BadRequest,
-                format!("database.os_user {user}: {error}"),
-            )
-        })
-    };
-    let (uid, gid) = (id("-u")?, id("-g")?);
-    let myself = rustix::process::geteuid().as_raw();
-    Ok(if uid == myself {
-        RunAs::Myself
-    } else {
-        RunAs::User { uid, gid }
-    })
-}
-
-/// The directory of the isolated socket and the server's log, which the server's user must be able to write.
-fn prepare_for_server(run_as: &RunAs, isolated: &Path, log: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::{PermissionsExt, chown};
-    fs::create_dir_all(isolated)?;
-    fs::set_permissions(isolated, fs::Permissions::from_mode(0o700))?;
-    fs::File::options().append(true).create(true).open(log)?;
-    fs::set_permissions(log, fs::Permissions::from_mode(0o600))?;
-    if let RunAs::User { uid, gid } = run_as {
-        chown(isolated, Some(*uid), Some(*gid))?;
-        chown(log, Some(*uid), Some(*gid))?;
-    }
-    Ok(())
 }

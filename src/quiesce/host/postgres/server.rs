@@ -2,7 +2,7 @@
 
 use super::database;
 use crate::quiesce::host::command::{self, CommandError, RunAs};
-use crate::quiesce::host::config::DatabaseConfig;
+use crate::quiesce::host::config::PostgresConfig;
 use crate::quiesce::protocol::Refusal;
 use std::fs;
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ pub struct Control {
 /// The server's programs.
 pub struct Server {
     /// Where things are.
-    pub config: DatabaseConfig,
+    pub config: PostgresConfig,
     /// Who runs them.
     pub run_as: RunAs,
     /// Where a server that is started here writes until its own logging begins.

@@ -1,0 +1,29 @@
+//! What a migration's stage needs of a database engine.
+
+use super::load::Clients;
+use super::stage::Stage;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A running server; ended on drop, wherever it runs by then.
+pub trait Database: Sized {
+    /// As `host.toml` and the policy call it.
+    const ENGINE: &'static str;
+
+    /// Makes and starts one with its data on the first of `mounts` and its log on the second, if there is one;
+    /// everything else lies below `root`.
+    fn start_on(mounts: &[PathBuf], root: &Path) -> Self;
+
+    /// `[database]` of the helper's configuration.
+    fn host_section(&self) -> String;
+
+    /// How clients reach it, on whichever side serves.
+    fn clients(&self) -> Arc<dyn Clients>;
+
+    /// Whether clients can connect.
+    fn serves(&self) -> bool;
+
+    /// After a cutover: what the database itself says on either side.
+    fn check_hosts(stage: &Stage<Self>, report: &Value);
+}

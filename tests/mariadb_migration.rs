@@ -1,0 +1,95 @@
+//! The whole line with a real MariaDB under load, through the wire and with the built binaries only; then proofs that
+//! do not ask the tool. Its processes are killed in the middle: the executor, a helper, the server itself.
+
+mod common;
+
+use common::database::Database;
+use common::mariadb::Mariadb;
+use common::scene::{PATIENCE, Scene};
+use common::source::until;
+use common::stage::{DATA, WAL};
+use rustix::process::{Signal, kill_process};
+use snapmigrate::quiesce::protocol::{DatabaseState, FenceState, Status};
+
+/// Every server process of this test's data directory, on either side.
+fn kill_servers(server: &Mariadb) {
+    for process in server.processes() {
+        // An error is a process that has just ended.
+        let _ = kill_process(process, Signal::KILL);
+    }
+}
+
+/// Exactly one side serves, by itself, and has every commit that a client saw acknowledged.
+fn check_that_one_side_serves(scene: Scene<Mariadb>) {
+    let Scene { stage, load, .. } = scene;
+    until("one side serves", PATIENCE, || stage.cluster.serves());
+    let before = load.count();
+    until("the clients commit", PATIENCE, || {
+        load.count() > before + 50
+    });
+    assert_eq!(stage.cluster.processes().len(), 1, "one server in all");
+    let acknowledged = load.finish();
+    let missing = stage.cluster.clients().missing(&acknowledged);
+    assert_eq!(missing, Vec::<i64>::new());
+}
+
+#[test]
+fn a_mariadb_under_load_moves_while_executor_helpers_and_server_are_killed() {
+    let mut scene: Scene<Mariadb> = Scene::begin(&[DATA, WAL], 600.0);
+    let mut executor = scene.execute();
+    scene
+        .stage
+        .await_event(&mut executor, "started", "create_volumes");
+    executor.kill();
+    scene.stage.cluster.check_that_it_cannot_start();
+    scene.stage.source.kill();
+    scene.stage.source.restart();
+    let mut executor = scene.stage.execute("after-create-volumes");
+    scene
+        .stage
+        .await_event(&mut executor, "started", "bring_up");
+    executor.kill();
+    until("the isolated server is there", PATIENCE, || {
+        scene.stage.target.call(Status {}).database == DatabaseState::Standby
+    });
+    assert!(!scene.stage.cluster.serves(), "no client reaches it");
+    kill_servers(&scene.stage.cluster);
+    scene.stage.target.kill();
+    scene.stage.target.restart();
+    let mut executor = scene.stage.execute("after-bring-up");
+    scene.stage.await_event(&mut executor, "started", "commit");
+    executor.kill();
+    let executor = scene.stage.execute("after-commit");
+    scene.conclude(executor);
+}
+
+#[test]
+fn an_executor_killed_behind_the_fence_for_good_leaves_a_serving_mariadb() {
+    let scene: Scene<Mariadb> = Scene::begin(&[DATA], 45.0);
+    let mut executor = scene.execute();
+    scene.stage.await_event(&mut executor, "finished", "fence");
+    executor.kill();
+    assert!(!scene.stage.cluster.serves(), "fenced");
+    until("the helper records the release", PATIENCE, || {
+        let status = scene.stage.source.call(Status {});
+        (status.fence, status.database) == (FenceState::None, DatabaseState::Running)
+    });
+    let status = scene.stage.target.call(Status {});
+    assert_ne!(status.database, DatabaseState::Running, "one writer");
+    check_that_one_side_serves(scene);
+}
+
+#[test]
+fn a_server_killed_while_it_is_fenced_ends_up_serving_on_one_side() {
+    let scene: Scene<Mariadb> = Scene::begin(&[DATA], 600.0);
+    let mut executor = scene.execute();
+    scene.stage.await_event(&mut executor, "started", "fence");
+    // Before, in or after the stop: all are allowed, and all must end well.
+    kill_servers(&scene.stage.cluster);
+    let (status, said) = executor.wait(PATIENCE);
+    assert!(
+        matches!(status.code(), Some(0 | 4)),
+        "cut over or stopped safely, not {status}: {said:?}"
+    );
+    check_that_one_side_serves(scene);
+}
