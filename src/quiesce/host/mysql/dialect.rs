@@ -101,6 +101,18 @@ impl Dialect {
         }
     }
 
+    /// How many transactions a position counts; none without a log of them.
+    #[must_use]
+    pub fn transactions(self, position: &Position) -> Option<u64> {
+        if position.gtid.is_empty() {
+            return None;
+        }
+        Some(match self {
+            Self::Mariadb => super::gtid::count_of_mariadb(&position.gtid),
+            Self::Mysql => super::gtid::count_of_mysql(&position.gtid),
+        })
+    }
+
     /// What `found` lacks of `wanted`, in words; none when it holds everything.
     #[must_use]
     pub fn lacks(self, wanted: &Position, found: &Position) -> Option<String> {

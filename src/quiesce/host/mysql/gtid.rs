@@ -30,6 +30,28 @@ pub fn missing_of_mysql(wanted: &str, found: &str) -> Option<String> {
     joined(parts(wanted).filter(lacks))
 }
 
+/// How many transactions MariaDB's state counts: the numbers of a domain go on from server to server.
+#[must_use]
+pub fn count_of_mariadb(state: &str) -> u64 {
+    let mut last: BTreeMap<u64, u64> = BTreeMap::new();
+    for ((domain, _), number) in parts(state).filter_map(of_mariadb) {
+        let last = last.entry(domain).or_default();
+        *last = number.max(*last);
+    }
+    last.values().sum()
+}
+
+/// How many transactions MySQL's set holds.
+#[must_use]
+pub fn count_of_mysql(set: &str) -> u64 {
+    let intervals = parts(set)
+        .filter_map(of_mysql)
+        .flat_map(|(_, intervals)| intervals);
+    intervals
+        .map(|(first, last)| (last + 1).saturating_sub(first))
+        .sum()
+}
+
 /// First and last number, both included.
 type Interval = (u64, u64);
 
@@ -97,6 +119,14 @@ mod tests {
             missing("nonsense", "nonsense").is_some(),
             "never by accident"
         );
+    }
+
+    #[test]
+    fn transactions_are_counted_once_whoever_wrote_them() {
+        assert_eq!(count_of_mariadb("0-1-57,0-2-60,3-1-4"), 64);
+        assert_eq!(count_of_mariadb(""), 0);
+        let uuid = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+        assert_eq!(count_of_mysql(&format!("{uuid}:1-5:7,{uuid}:tag:1-2")), 8);
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub fn running(mysql: &Mysql) -> Result<InspectReply, Refusal> {
         mysql.closed()
     };
     let facts = Facts::of(mysql, &client)?;
+    let position = client.position()?;
     let uptime = facts
         .status
         .get("uptime")
@@ -57,10 +58,11 @@ pub fn running(mysql: &Mysql) -> Result<InspectReply, Refusal> {
         timeline: 0,
         in_recovery: facts.setting("read_only") != "OFF",
         started_at: uptime.map(|seconds| clock::wall() - TimeDelta::seconds(seconds)),
-        lsn: client.position()?.to_string(),
+        lsn: position.to_string(),
         data_directory: mysql.config.data_directory.display().to_string(),
         mounts: Vec::new(),
         findings: facts.findings(mysql, &client)?,
+        transactions: mysql.dialect.transactions(&position),
     })
 }
 
@@ -91,6 +93,7 @@ pub fn stopped(mysql: &Mysql) -> Result<InspectReply, Refusal> {
             "it is stopped".to_owned(),
             why,
         )],
+        transactions: None,
     })
 }
 

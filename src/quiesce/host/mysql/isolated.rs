@@ -79,6 +79,12 @@ pub fn activate(mysql: &Mysql) -> Result<ActivateReply, Refusal> {
         mysql.server.stop_isolated(&process)?;
     }
     marker::remove(&mysql.config.data_directory)?;
+    // No client has reached it yet, and the probe takes one more. Once it runs its files say nothing.
+    let at_rest =
+        configured_binary_log(mysql).and_then(|base| mysql.position_at_rest(base.as_deref()));
+    let begun = at_rest
+        .ok()
+        .and_then(|position| mysql.dialect.transactions(&position));
     let activated_at = clock::wall();
     mysql.serve()?;
     let probe = mysql.open().probe_commit()?;
@@ -87,6 +93,7 @@ pub fn activate(mysql: &Mysql) -> Result<ActivateReply, Refusal> {
         first_target_write: probe.at,
         timeline: 0,
         lsn: probe.lsn,
+        transactions: begun.map(|begun| begun + 1),
     })
 }
 
@@ -175,6 +182,15 @@ fn require_same_release(mysql: &Mysql) -> Result<(), Refusal> {
         ))),
         _ => Ok(()),
     }
+}
+
+/// The binary log that this host's configuration names.
+///
+/// # Errors
+/// `database` when the server's program cannot tell.
+pub fn configured_binary_log(mysql: &Mysql) -> Result<Option<PathBuf>, Refusal> {
+    let named = mysql.server.configured()?.remove("log-bin");
+    Ok(named.filter(|value| value != NOT_SET).map(PathBuf::from))
 }
 
 /// What the target's own configuration says of the copy.

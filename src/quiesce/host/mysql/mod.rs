@@ -243,6 +243,36 @@ impl Engine for Mysql {
             lsn: position.to_string(),
             system_identifier: self.files().identity()?,
             timeline: 0,
+            // Without the probe, which took one.
+            transactions: self
+                .dialect
+                .transactions(&position)
+                .map(|count| count.saturating_sub(1)),
+        })
+    }
+
+    fn fence_stopped(&self, epoch: u64) -> Result<FenceReply, Refusal> {
+        marker::place(&self.config.data_directory, epoch)?;
+        if self.server.process()?.is_some() {
+            return Err(database(
+                "the server runs after all: ask for the fence again",
+            ));
+        }
+        let fenced_at = clock::wall();
+        let binary_log = isolated::configured_binary_log(self)?;
+        // The state is there after a clean stop only.
+        let clean = self.position_at_rest(binary_log.as_deref()).ok();
+        let position = match &clean {
+            Some(position) => position.clone(),
+            None => self.position_at_rest(None)?,
+        };
+        Ok(FenceReply {
+            fenced_at,
+            last_source_write: fenced_at,
+            lsn: position.to_string(),
+            system_identifier: self.files().identity()?,
+            timeline: 0,
+            transactions: clean.and_then(|position| self.dialect.transactions(&position)),
         })
     }
 
