@@ -86,10 +86,7 @@ fn outcome(result: &StepResult) -> String {
         | StepResult::RevertChecked {
             target: Some(position),
             ..
-        } => format!(
-            ", the target is at {} on timeline {}",
-            position.lsn, position.timeline
-        ),
+        } => format!(", the target is at {} on timeline {}", position.lsn, position.timeline),
         StepResult::RevertChecked { trouble, .. } => format!(
             ", the target does not answer: {}",
             trouble.as_deref().unwrap_or("no reason known")

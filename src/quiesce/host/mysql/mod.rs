@@ -7,6 +7,7 @@ mod at_rest;
 mod client;
 mod dialect;
 mod drain;
+mod flush;
 mod gtid;
 mod inspect;
 mod isolated;
@@ -27,12 +28,6 @@ use position::Position;
 use server::Server;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// Longest flush of all dirty pages.
-const FLUSH: Duration = Duration::from_secs(7000);
-/// Longest flush where the server has no way to say that it is done.
-const PACED_FLUSH_SECONDS: u64 = 600;
 
 /// A MariaDB or MySQL server on this host.
 pub struct Mysql {
@@ -190,27 +185,7 @@ impl Engine for Mysql {
     }
 
     fn checkpoint(&self) -> Result<(), Refusal> {
-        let open = self.open();
-        let status = open.named("STATUS", &["Innodb_buffer_pool_pages_dirty"])?;
-        let names = ["innodb_log_checkpoint_now", "innodb_io_capacity"];
-        let settings = open.named("VARIABLES", &names)?;
-        if settings.contains_key("innodb_log_checkpoint_now") {
-            // Writes every dirty page at full speed and returns when that is done.
-            let statement = "SET GLOBAL innodb_log_checkpoint_now = ON";
-            return open.rows_within(statement, FLUSH).map(|_| ());
-        }
-        let number = |value: Option<&String>| value.and_then(|value| value.parse::<u64>().ok());
-        let dirty = number(status.values().next()).unwrap_or(0);
-        let per_second = number(settings.get("innodb_io_capacity"))
-            .unwrap_or(200)
-            .max(1);
-        let seconds = (dirty / per_second + 1).min(PACED_FLUSH_SECONDS);
-        // In one session that ends by itself: a helper that is killed meanwhile leaves no setting behind.
-        let statement = format!(
-            "SET @before = @@GLOBAL.innodb_max_dirty_pages_pct; SET GLOBAL innodb_max_dirty_pages_pct = 0; \
-             DO SLEEP({seconds}); SET GLOBAL innodb_max_dirty_pages_pct = @before"
-        );
-        open.rows_within(&statement, FLUSH).map(|_| ())
+        flush::dirty_pages(&self.open())
     }
 
     fn probe_commit(&self) -> Result<ProbeCommitReply, Refusal> {
