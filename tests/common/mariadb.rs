@@ -29,6 +29,7 @@ pub struct Mariadb {
     pub binary_log: PathBuf,
     root: PathBuf,
     port: u16,
+    first: Option<Child>,
 }
 
 impl Mariadb {
@@ -51,14 +52,15 @@ impl Mariadb {
             "--skip-test-db",
         ];
         run(&[&AS_MYSQL[..], &install, &[&datadir]].concat());
-        let server = Self {
+        let mut server = Self {
             data: data.to_owned(),
             binary_log: binary_log.to_owned(),
             root: root.to_owned(),
             port: free_port(),
+            first: None,
         };
         fs::write(server.defaults_file(), server.settings()).expect("settings can be written");
-        server.run_by_hand();
+        server.first = Some(server.run_by_hand());
         until("the server starts", Duration::from_secs(60), || {
             server.administer("SELECT 1").is_some()
         });
@@ -233,12 +235,16 @@ impl Drop for Mariadb {
         for _ in 0..100 {
             let servers = self.processes();
             if servers.is_empty() {
-                return;
+                break;
             }
             for server in servers {
                 let _ = rustix::process::kill_process(server, rustix::process::Signal::KILL);
             }
             std::thread::sleep(Duration::from_millis(50));
+        }
+        if let Some(first) = &mut self.first {
+            let _ = first.kill();
+            let _ = first.wait();
         }
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn of_settings(facts: &Facts, mysql: &Mysql) -> Vec<Finding> {
             "nothing to do",
         ),
         (
-            base != "" && setting("sync_binlog") == "0",
+            !base.is_empty() && setting("sync_binlog") == "0",
             Warn,
             "sync_binlog",
             "after a crash the binary log may end before the data; the clean stop of the fence keeps it whole",
