@@ -1,9 +1,12 @@
 //! Buffers whose first byte lies where O_DIRECT wants it, and a pool of them that holds one block each.
 //!
-//! A transfer fills and empties the same few buffers over and over: no page of them is made twice.
+//! A transfer fills and empties the same few buffers over and over: no page of them is made twice. There are only so
+//! many: whoever wants one more waits, so that a transfer's memory is bounded whatever it has asked for.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Alignment that every device we know accepts.
 const ALIGNMENT: usize = 4096;
@@ -53,21 +56,36 @@ pub fn is_aligned(bytes: &[u8]) -> bool {
 /// Bytes of a block.
 const BLOCK: usize = 524_288;
 
-/// Buffers of one block that are free at present.
-#[derive(Debug, Default)]
+/// Buffers on loan at most: 32 MiB.
+pub const LENT_MOST: usize = 64;
+
+/// Buffers of one block.
+#[derive(Debug)]
 pub struct Pool {
     free: Mutex<Vec<Aligned>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            free: Mutex::default(),
+            permits: Arc::new(Semaphore::new(LENT_MOST)),
+        }
+    }
 }
 
 impl Pool {
-    /// A buffer with nothing in it; it comes back when dropped.
-    #[must_use]
-    pub fn lend(self: &Arc<Self>) -> Lent {
+    /// A buffer with nothing in it; it comes back when dropped. Waits while too many are on loan.
+    pub async fn lend(self: &Arc<Self>) -> Lent {
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = permit.expect("nobody closes the semaphore");
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         Lent {
             buffer: free.pop().unwrap_or_else(|| Aligned::zeroed(BLOCK)),
             filled: 0,
             pool: Arc::clone(self),
+            _permit: permit,
         }
     }
 }
@@ -78,6 +96,7 @@ pub struct Lent {
     buffer: Aligned,
     filled: usize,
     pool: Arc<Pool>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Lent {
@@ -123,15 +142,28 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_buffer_comes_back_and_begins_empty() {
+    #[tokio::test]
+    async fn a_buffer_comes_back_and_begins_empty() {
         let pool = Arc::new(Pool::default());
-        let mut lent = pool.lend();
+        let mut lent = pool.lend().await;
         lent.put(b"abc").expect("room");
         lent.put(&[7; BLOCK - 3]).expect("just room");
         assert_eq!((lent.put(b"x"), lent.as_ref().len()), (None, BLOCK));
         drop(lent);
-        assert!(pool.lend().as_ref().is_empty());
+        assert!(pool.lend().await.as_ref().is_empty());
         assert_eq!(pool.free.lock().expect("nobody died").len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_more_than_there_are_is_waited_for() {
+        let pool = Arc::new(Pool::default());
+        let mut lent = Vec::new();
+        for _ in 0..LENT_MOST {
+            lent.push(pool.lend().await);
+        }
+        let wait = std::time::Duration::from_secs(60);
+        assert!(tokio::time::timeout(wait, pool.lend()).await.is_err());
+        lent.pop();
+        assert!(tokio::time::timeout(wait, pool.lend()).await.is_ok());
     }
 }

@@ -256,6 +256,9 @@ fn hint(error: &SyncError) -> Option<&'static str> {
     match error {
         SyncError::Cloud(error) => cloud_hint(error),
         SyncError::Stalled { .. } => Some("the same command goes on where this one ended"),
+        SyncError::Io { path, .. } if is_device(path) => Some(
+            "the device failed or was detached: when it is back, the same command goes on where this one ended",
+        ),
         SyncError::Io { source, .. } if source.kind() == ErrorKind::StorageFull => {
             Some("make room; the same command goes on where this one ended")
         }

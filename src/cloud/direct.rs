@@ -206,7 +206,7 @@ impl Direct {
         };
         let promised = answer.checksum().and_then(digest);
         let promised = promised.ok_or_else(|| broken("the answer has no SHA-256 checksum"))?;
-        let mut buffer = self.pool.lend();
+        let mut buffer = self.pool.lend().await;
         while let Some(piece) = answer.block_data.next().await {
             let piece = piece.map_err(|error| broken(&format!("the body broke off: {error}")))?;
             buffer

@@ -3,6 +3,7 @@
 //! Knows AWS only through `cloud`. It emits values and never prints.
 
 pub mod compare;
+mod digests;
 pub mod hydrate;
 pub mod sync;
 pub mod verify_device;

@@ -146,25 +146,92 @@ fn a_device_is_written_past_the_cache_and_refused_when_it_is_in_use() {
     );
 }
 
+/// A file system in memory of this size; gone on drop.
+struct Small(PathBuf);
+
+impl Small {
+    fn new(lab: &Served, size: &str) -> Self {
+        let at = lab.file("small");
+        std::fs::create_dir_all(&at).expect("a directory");
+        let options = format!("size={size}");
+        done("mount", &["-t", "tmpfs", "-o", &options, "none", text(&at)]);
+        Self(at)
+    }
+
+    fn grow(&self, size: &str) {
+        done(
+            "mount",
+            &["-o", &format!("remount,size={size}"), text(&self.0)],
+        );
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
 #[test]
 fn a_full_disk_ends_it_and_it_goes_on_when_there_is_room() {
     let lab = Served::start(&[]);
     let (id, mut volume) = lab.volume();
     (0..80).for_each(|block| volume.write(block, 9, 3, 100));
     let snapshot = lab.snapshot(&id);
-    let small = lab.file("small");
-    std::fs::create_dir_all(&small).expect("a directory");
-    done(
-        "mount",
-        &["-t", "tmpfs", "-o", "size=24m", "none", text(&small)],
-    );
-    let target = small.join("target.img");
+    let small = Small::new(&lab, "24m");
+    let target = small.0.join("target.img");
     let state = lab.file("state");
     let whole = ["sync", "--to", &snapshot, "--state", text(&state)];
     lab.refused(1, "make room", &whole, &target);
-    done("mount", &["-o", "remount,size=64m", text(&small)]);
+    small.grow("64m");
     lab.json(&whole, &target);
-    let wrong = differs(&target, &volume.image, GIB_BLOCKS);
-    done("umount", &[text(&small)]);
-    assert_eq!(wrong, None);
+    assert_eq!(differs(&target, &volume.image, GIB_BLOCKS), None);
+}
+
+#[test]
+fn a_full_disk_for_the_record_ends_it_and_it_goes_on_and_back_when_there_is_room() {
+    let lab = Served::start(&[]);
+    let (id, mut volume) = lab.volume();
+    (0..60).for_each(|block| volume.write(block, 9, 3, 100));
+    let first = lab.snapshot(&id);
+    let (before, target) = (volume.image.clone(), lab.file("target.img"));
+    lab.json(&["sync", "--to", &first], &target);
+    (0..60).for_each(|block| volume.write(block, 9, 4, 100));
+    let second = lab.snapshot(&id);
+    let small = Small::new(&lab, "9m");
+    let state = small.0.join("state");
+    let delta = [
+        "sync",
+        "--from",
+        &first,
+        "--to",
+        &second,
+        "--state",
+        text(&state),
+    ];
+    lab.refused(1, "make room", &delta, &target);
+    small.grow("64m");
+    let report = lab.json(&delta, &target);
+    assert_eq!(report["undo"]["blocks"], 60, "{report}");
+    assert_eq!(differs(&target, &volume.image, GIB_BLOCKS), None);
+    lab.json(&["sync", "--undo", "--state", text(&state)], &target);
+    assert_eq!(differs(&target, &before, GIB_BLOCKS), None);
+}
+
+/// The disk below a loop device is full: for whoever writes to it, the device fails.
+#[test]
+fn a_device_that_fails_in_mid_sync_ends_it_and_it_goes_on_when_it_is_back() {
+    let lab = Served::start(&[]);
+    let (id, mut volume) = lab.volume();
+    (0..120).for_each(|block| volume.write(block, 9, 3, 100));
+    let snapshot = lab.snapshot(&id);
+    let small = Small::new(&lab, "24m");
+    let device = Device::new(&small.0.join("device.img"), 1024);
+    let state = lab.file("state");
+    let whole = ["sync", "--to", &snapshot, "--state", text(&state)];
+    lab.refused(1, "the device failed or was detached", &whole, &device.path);
+    small.grow("128m");
+    let report = lab.json(&whole, &device.path);
+    assert_eq!(report["blocks"]["read_back"], 120, "{report}");
+    assert_eq!(differs(&device.path, &volume.image, GIB_BLOCKS), None);
 }

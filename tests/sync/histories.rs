@@ -1,90 +1,18 @@
 //! Random histories: whatever a volume went through, the target ends identical, forth and back.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use snapmigrate::clock::Clock;
-use snapmigrate::cloud::{Cloud, Connection, Transport, Wire, connect};
-use snapmigrate::transfer::sync::{Request, sync, undo};
-use snapmigrate_lab::{Lab, ServeOptions};
-use snapmigrate_models::sync::SyncReport;
+use snapmigrate::transfer::sync::undo;
 
-use crate::oracle::{ACCOUNT, Image, REGION, Scratch, Volume, differs, ec2, ids};
+use crate::oracle::{Image, Volume, differs};
+use crate::stage::Stage;
 
 /// Histories of an ordinary test run; `SNAPMIGRATE_SYNC_HISTORIES` asks for more.
 const HISTORIES: u64 = 40;
 /// Blocks of 1 GiB.
 const GIB_BLOCKS: u64 = 2048;
-
-struct Stage {
-    scratch: Scratch,
-    lab: Lab,
-    cloud: Cloud,
-}
-
-impl Stage {
-    async fn new() -> Self {
-        let scratch = Scratch::new();
-        let options = ServeOptions {
-            dir: scratch.0.join("lab"),
-            scenario: None,
-            latency_ms: 0,
-            quota: false,
-            time_scale: 1e6,
-            seed: 1,
-            loop_devices: false,
-            traced: false,
-        };
-        let lab = Lab::open(&options).expect("a lab in an empty directory");
-        let connection = Connection {
-            region: Some(REGION.to_owned()),
-            ..Connection::default()
-        };
-        let account = ACCOUNT.parse().expect("an account");
-        let transport = Transport::Lab {
-            wire: Wire::to(lab.clone()),
-            account,
-        };
-        let cloud = connect(&connection, &transport, Clock::System).await;
-        Self {
-            scratch,
-            lab,
-            cloud: cloud.expect("the lab answers"),
-        }
-    }
-
-    fn volume(&self, id: &str) -> PathBuf {
-        self.scratch.0.join(format!("lab/volumes/{id}.img"))
-    }
-
-    async fn made(&self, form: &str, prefix: &str) -> String {
-        let answer = ec2(&self.lab, form).await;
-        ids(&answer, prefix).swap_remove(0)
-    }
-
-    async fn snapshot(&self, volume: &str) -> String {
-        let form = format!("Action=CreateSnapshot&VolumeId={volume}");
-        self.made(&form, "snap-").await
-    }
-
-    async fn sync(&self, from: Option<&str>, to: &str, target: &Path, listers: u64) -> SyncReport {
-        let request = Request {
-            from: from.map(|id| id.parse().expect("a snapshot id")),
-            to: to.parse().expect("a snapshot id"),
-            target: target.to_owned(),
-            state_dir: target.with_extension("sync"),
-            undo: true,
-            read_back: true,
-            listers,
-            patience: Duration::from_secs(5),
-            forget: false,
-        };
-        let report = sync(&self.cloud, &request, &mut |_| {}).await;
-        report.unwrap_or_else(|error| panic!("{from:?} to {to}: {error:?}"))
-    }
-}
 
 /// Some writes, zeros and holes below `blocks`, near each other and far apart.
 fn disturb(volume: &mut Volume, blocks: u64, rng: &mut ChaCha8Rng) {

@@ -129,6 +129,27 @@ fn a_killed_one_goes_on_in_the_same_snapshot() {
 }
 
 #[test]
+fn a_completed_one_whose_record_was_lost_is_found_and_read_in_full() {
+    let stage = Stage::new(40);
+    let made = stage.report()["target"].clone();
+    std::fs::remove_dir_all(stage.record()).expect("it is there");
+    let again = stage.report();
+    assert_eq!(again["target"], made);
+    assert!(again["proved"] == true, "{again}");
+    assert_eq!(count(&again, "/blocks/read_back"), 43);
+    let there = stage
+        .lab
+        .answer(THERE, "Action=DescribeSnapshots&Owner.1=self");
+    assert_eq!(there.matches("<snapshotId>").count(), 2, "{there}");
+    // Then its record is as good as the first.
+    let third = stage.report();
+    assert_eq!(
+        (&third["target"], count(&third, "/calls/blocks_read")),
+        (&made, 0)
+    );
+}
+
+#[test]
 fn what_does_not_hold_the_first_is_no_parent() {
     let stage = Stage::new(12);
     let wrong = stage.lab.copy(&stage.second, THERE);

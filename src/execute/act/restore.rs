@@ -8,7 +8,7 @@ use snapmigrate_models::plan::PlannedVolume;
 use snapmigrate_models::step::{Action, StepResult, VolumePair};
 
 use super::Context;
-use crate::cloud::VolumeRequest;
+use crate::cloud::{CloudError, VolumeRequest};
 use crate::execute::failure::{Failure, is_not_found};
 use crate::execute::names::{client_token, volume_tags};
 
@@ -121,11 +121,36 @@ impl Context<'_> {
             Some(holder) => Err(Failure::permanent(format!(
                 "{volume} is attached to {holder} by someone else"
             ))),
-            None => Ok(self
-                .sides
-                .target
-                .attach_volume(volume, instance, device)
-                .await?),
+            None => {
+                let target = &self.sides.target;
+                match target.attach_volume(volume, instance, device).await {
+                    Err(error) if error.code == "VolumeInUse" => {
+                        self.is_ours(volume, instance, error).await
+                    }
+                    asked => Ok(asked?),
+                }
+            }
+        }
+    }
+
+    /// A call whose answer was lost is repeated below us and meets its own attachment.
+    async fn is_ours(
+        &self,
+        volume: &VolumeId,
+        instance: &InstanceId,
+        error: CloudError,
+    ) -> Result<(), Failure> {
+        let found = self
+            .sides
+            .target
+            .describe_volumes(std::slice::from_ref(volume))
+            .await?;
+        match found.first().and_then(|facts| facts.attached_to.as_ref()) {
+            Some(holder) if holder == instance => Ok(()),
+            Some(_) => Err(error.into()),
+            None => Err(Failure::transient(format!(
+                "{volume} is in use, and where is not visible yet: it is looked at again"
+            ))),
         }
     }
 

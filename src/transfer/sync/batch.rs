@@ -5,16 +5,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use snapmigrate_models::ids::SnapshotId;
 use snapmigrate_models::units::BLOCK_BYTES;
 
 use super::SyncError;
 use super::bitmap::Bitmap;
+use super::content::Content;
 use super::state::{Sha, State};
-use super::target::{BLOCK, Content, Target};
+use super::target::{BLOCK, Target};
 use super::undo::Undo;
 use crate::buffers::Aligned;
+use crate::transfer::digests;
 
 /// Blocks of one gap that are cleared at once.
 const CLEARED_AT_ONCE: u64 = 32;
@@ -48,7 +51,7 @@ pub struct Fresh {
     pub block: u64,
     /// SHA-256 of what was written.
     pub digest: Sha,
-    /// What was written, where memory allows: comparing bytes costs a tenth of computing a digest.
+    /// What was written, if it is to be read back: comparing bytes costs a tenth of computing a digest.
     pub content: Option<Content>,
 }
 
@@ -104,11 +107,8 @@ impl Desk {
         let mut contents = Vec::with_capacity(batch.len());
         let mut digests = Vec::with_capacity(batch.len());
         let mut new = Vec::new();
-        for arrived in batch {
-            let digest = match &arrived.content {
-                Content::Zeros => Some(self.zeros),
-                Content::Bytes(bytes) => checked(bytes, arrived.promised),
-            };
+        let found = self.digests(&batch);
+        for (arrived, digest) in batch.into_iter().zip(found) {
             let Some(digest) = digest else {
                 written.corrupt.push(arrived.block);
                 continue;
@@ -125,11 +125,29 @@ impl Desk {
         let fresh = |((block, content), digest)| Fresh {
             block,
             digest,
-            content: Some(content),
+            content: self.read_back.then_some(content),
         };
         written.good = contents.into_iter().zip(digests).map(fresh).collect();
         self.spend(hashed - begun, hashed.elapsed());
         Ok(written)
+    }
+
+    /// The digest of each block, none where it is not the promised one.
+    fn digests(&self, batch: &[Arrived]) -> Vec<Option<Sha>> {
+        let bytes = |arrived: &Arrived| match &arrived.content {
+            Content::Zeros => None,
+            Content::Bytes(bytes) => Some(bytes.clone()),
+        };
+        let bytes: Vec<Bytes> = batch.iter().filter_map(bytes).collect();
+        let bytes: Vec<&[u8]> = bytes.iter().map(AsRef::as_ref).collect();
+        let mut computed = digests::sha256(&bytes).into_iter();
+        let digest = |arrived: &Arrived| match &arrived.content {
+            Content::Zeros => Some(self.zeros),
+            Content::Bytes(bytes) => computed
+                .next()
+                .filter(|digest| bytes.len() == BLOCK && arrived.promised == Some(*digest)),
+        };
+        batch.iter().map(digest).collect()
     }
 
     fn keep(&self, blocks: impl Iterator<Item = u64>, new: &[u64]) -> Result<(), SyncError> {
@@ -167,21 +185,28 @@ impl Desk {
         self.target.sync()?;
         let mut comparing = Duration::ZERO;
         if self.read_back {
-            let mut now = Aligned::zeroed(BLOCK);
-            for fresh in &mut written {
-                self.target.read(fresh.block, &mut now)?;
-                let read = Instant::now();
-                // What was compared needs its memory no longer.
-                if !is_what_was_written(fresh.content.take(), &fresh.digest, &now) {
-                    return Err(self.reads_wrong(fresh.block));
-                }
-                comparing += read.elapsed();
-            }
+            comparing = self.compare(&mut written)?;
         }
         let noted: Vec<(u64, Sha)> = written.iter().map(|f| (f.block, f.digest)).collect();
         self.state.note(&noted)?;
         self.spend(comparing, begun.elapsed().saturating_sub(comparing));
         Ok(noted.into_iter().map(|(block, _)| block).collect())
+    }
+
+    /// Reads back what was written; returns the time that comparing took, without reading.
+    fn compare(&self, written: &mut [Fresh]) -> Result<Duration, SyncError> {
+        let mut comparing = Duration::ZERO;
+        let mut now = Aligned::zeroed(BLOCK);
+        for fresh in written {
+            self.target.read(fresh.block, &mut now)?;
+            let read = Instant::now();
+            // What was compared needs its memory no longer.
+            if !fresh.content.take().is_some_and(|content| content.is(&now)) {
+                return Err(self.reads_wrong(fresh.block));
+            }
+            comparing += read.elapsed();
+        }
+        Ok(comparing)
     }
 
     fn reads_wrong(&self, block: u64) -> SyncError {
@@ -258,20 +283,6 @@ impl Desk {
         spent.hashing += hashing;
         spent.device += device;
     }
-}
-
-fn is_what_was_written(content: Option<Content>, digest: &Sha, now: &[u8]) -> bool {
-    match content {
-        Some(Content::Bytes(bytes)) => bytes == now,
-        Some(Content::Zeros) => now.iter().all(|byte| *byte == 0),
-        None => Sha::from(Sha256::digest(now)) == *digest,
-    }
-}
-
-/// The digest of a whole block, when it is the promised one.
-fn checked(bytes: &[u8], promised: Option<Sha>) -> Option<Sha> {
-    let digest: Sha = Sha256::digest(bytes).into();
-    (bytes.len() == BLOCK && promised == Some(digest)).then_some(digest)
 }
 
 /// A desk that several threads work at.

@@ -14,11 +14,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::batch::{Arrived, Fresh, SharedDesk, Written};
 use super::calls::Calls;
+use super::content::Content;
 use super::flow::Flow;
 use super::index::{Index, Wanted};
 use super::progress::{Bound, Progress, Rates};
 use super::source::Source;
-use super::target::Content;
 use super::{SyncError, ended};
 use crate::cloud::BlockBody;
 
@@ -26,14 +26,13 @@ use crate::cloud::BlockBody;
 const BATCH: usize = 16;
 /// Blocks that are batch enough while nothing else is written.
 const BATCH_OF_THE_IDLE: usize = 4;
-/// Batches under way: one being checked and one being written on each of two cores.
-const BATCHES: usize = 3;
-/// Blocks written that may wait to be settled.
+/// Batches under way: one per core of a small machine.
+const BATCHES: usize = 2;
+/// Blocks written that may wait to be settled where none is read back.
 const UNSETTLED: usize = 2048;
-/// Blocks in memory, from the call that reads them to their write: 64 MiB.
-const HELD: usize = 128;
-/// Written blocks whose bytes are kept until they are read back, 12 MiB; of the others the digest is compared.
-const KEPT: usize = 24;
+/// Blocks in memory beside those under way on the network, until they were read back: in two batches, and waiting for
+/// a third or for the device. Of all of them only as many hold memory as there are buffers (`buffers`).
+const HELD_HERE: usize = BATCH * (BATCHES + 1);
 /// Blocks worth settling at once, unless time has come.
 const SETTLED_AT_ONCE: usize = 16;
 /// Blocks settled by one thread at once, and such threads.
@@ -45,9 +44,6 @@ const TICK: Duration = Duration::from_millis(50);
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 type Read = (Wanted, Result<BlockBody, SyncError>);
-/// Blocks that are durable, and how many of them were kept.
-type Settled = (Vec<u64>, usize);
-
 /// What a sync has done, in numbers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
@@ -72,7 +68,8 @@ pub struct Engine<'a> {
     batches: JoinSet<Result<Written, SyncError>>,
     batched: usize,
     unsettled: VecDeque<Fresh>,
-    settling: JoinSet<Result<Settled, SyncError>>,
+    settling: JoinSet<Result<Vec<u64>, SyncError>>,
+    /// Blocks in memory that were written and not yet read back.
     kept: usize,
     gaps: JoinSet<Result<(), SyncError>>,
     gaps_from: u64,
@@ -148,7 +145,7 @@ impl<'a> Engine<'a> {
                 listed = self.source.turn() => listed?,
                 Some(read) = self.reads.join_next() => self.read(ended(read)?)?,
                 Some(done) = self.batches.join_next() => self.written(ended(done)??)?,
-                Some(done) = self.settling.join_next() => self.settled(ended(done)??),
+                Some(done) = self.settling.join_next() => self.settled(&ended(done)??),
                 Some(done) = self.gaps.join_next() => ended(done)??,
                 _ = tick.tick() => {}
             }
@@ -197,12 +194,10 @@ impl<'a> Engine<'a> {
 
     fn written(&mut self, written: Written) -> Result<(), SyncError> {
         self.batched -= written.good.len() + written.corrupt.len();
-        for mut fresh in written.good {
-            let keep = self.kept < KEPT && self.desk.read_back;
-            self.kept += usize::from(keep);
-            fresh.content = fresh.content.filter(|_| keep);
-            self.unsettled.push_back(fresh);
+        if self.desk.read_back {
+            self.kept += written.good.len();
         }
+        self.unsettled.extend(written.good);
         for block in written.corrupt {
             self.counts.corrupt += 1;
             self.source.corrupt(block)?;
@@ -210,8 +205,10 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    fn settled(&mut self, (blocks, kept): Settled) {
-        self.kept -= kept;
+    fn settled(&mut self, blocks: &[u64]) {
+        if self.desk.read_back {
+            self.kept -= blocks.len();
+        }
         blocks.iter().for_each(|block| self.source.finish(*block));
     }
 

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Blocks under way at the start: what a service of 50 ms needs for its quota.
-const START: usize = 48;
+/// Blocks under way until the first answer says how far away the service is.
+const START: usize = 16;
 /// Fewest: two connections per core of a small machine.
 const LEAST: usize = 8;
-/// Most: at 100 ms a read they reach the quota of 1,000 per second with room for slow ones, and hold 56 MiB.
-const MOST: usize = 112;
+/// Most: at 100 ms a read they reach 96 % of the quota of 1,000 per second; each is a connection with its own memory.
+const MOST: usize = 96;
 /// However fast the service: a second's worth of reads at four times the quota's rate, spread over the fastest
 /// answer. More only wait in line, in memory.
-const FAST_ENOUGH: usize = 24;
+const FAST_ENOUGH: usize = 16;
 const PER_SECOND: f64 = 4000.0;
 /// Gain for which twice as many are kept.
 const GAIN: f64 = 1.05;
@@ -38,6 +38,7 @@ enum Trial {
 #[derive(Debug)]
 pub struct Flow {
     limit: usize,
+    has_answered: bool,
     useful: usize,
     kept: usize,
     rate: f64,
@@ -53,6 +54,7 @@ impl Flow {
     pub fn new(now: Instant) -> Self {
         Self {
             limit: START,
+            has_answered: false,
             useful: MOST,
             kept: START,
             rate: 0.0,
@@ -69,7 +71,7 @@ impl Flow {
         self.limit.min(self.useful)
     }
 
-    /// Reads take `fastest` at least.
+    /// Reads take `fastest` at least. The first answer says at once how many a far service needs.
     pub fn answers_in(&mut self, fastest: Duration) {
         let spread = (fastest.as_secs_f64() * PER_SECOND).min(MOST as f64);
         #[expect(
@@ -79,6 +81,9 @@ impl Flow {
         )]
         let spread = spread as usize;
         self.useful = spread.max(FAST_ENOUGH);
+        if !std::mem::replace(&mut self.has_answered, true) {
+            (self.limit, self.kept) = (self.useful, self.useful);
+        }
     }
 
     /// One arrived; reads take `usual` at present.
@@ -156,6 +161,7 @@ mod tests {
         while at < 60.0 {
             let rate = (flow.limit() as f64 / latency).min(capacity);
             at += 1.0 / rate;
+            flow.answers_in(Duration::from_secs_f64(latency));
             flow.completed(
                 start + Duration::from_secs_f64(at),
                 Duration::from_secs_f64(latency),
@@ -165,9 +171,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_first_answer_tells_a_far_service_from_a_near_one() {
+        for (latency, expected) in [(1, FAST_ENOUGH), (10, 40), (20, 80), (100, MOST)] {
+            let mut flow = Flow::new(Instant::now());
+            assert_eq!(flow.limit(), START);
+            flow.answers_in(Duration::from_millis(latency));
+            assert_eq!(flow.limit(), expected, "{latency} ms");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn it_finds_what_a_far_service_needs_and_what_a_near_one_does_not() {
         let far = settled(0.1, 1000.0);
-        assert!((95..=MOST).contains(&far), "{far}");
+        assert!((64..=MOST).contains(&far), "{far}");
         let near = settled(0.001, 1000.0);
         assert!(near <= START, "{near}");
     }

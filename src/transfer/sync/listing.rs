@@ -162,7 +162,14 @@ impl Lister {
                     return Ok(());
                 }
             }
-            self.calls.confirm(&start, &page).await?;
+            match self.calls.confirm(&start, &page).await {
+                Err(SyncError::Cloud(error)) if has_expired(&error, &start) => {
+                    walk = Walk::new(from);
+                    start = PageStart::Block(from);
+                    continue;
+                }
+                confirmed => confirmed?,
+            }
             let rest = match page.next {
                 Some(next) => {
                     start = PageStart::Token(next);

@@ -10,6 +10,7 @@
 mod batch;
 mod bitmap;
 mod calls;
+mod content;
 mod engine;
 mod error;
 mod flow;

@@ -65,7 +65,8 @@ struct Run<'a> {
 }
 
 /// Makes a snapshot at the target that holds what `to` holds, or takes up where an interrupted run ended.
-/// Running it again after it is done changes nothing and reports the same snapshot.
+/// Running it again after it is done changes nothing and reports the same snapshot, also without its record: then it is
+/// found by its tags and its token, and read in full before it is believed.
 ///
 /// # Errors
 /// [`SyncError`]; [`SyncError::WrongBase`] when `onto` does not hold what `from` holds. What was put so far is
@@ -83,20 +84,30 @@ pub async fn onto(
         watch,
     };
     let size_gib = parent::check(&run).await?;
-    let (mut state, snapshot) = started::start(&run, size_gib).await?;
+    let started = started::start(&run, size_gib).await?;
+    let (mut state, snapshot) = (started.state, started.snapshot);
+    let proves = request.read_back || started.adopted;
     let resumed = state.done()?.count();
     let calls = run.calls(source, Some(&request.from), &request.to);
     let puts = Arc::new(Puts::new(target, snapshot.clone(), request.patience));
     let state_shared = Arc::new(state);
-    let swept = run.put(&state_shared, &calls, &puts).await?;
+    let into = (!started.adopted).then(|| Arc::clone(&puts));
+    let swept = run.put(&state_shared, &calls, into).await?;
     state = taken_back(state_shared);
     let (changed, emptied) = (swept.index.changed().clone(), swept.index.emptied());
-    run.complete(&mut state, &snapshot, &changed).await?;
-    let state = Arc::new(state);
-    let read_back = match request.read_back {
+    if !started.adopted {
+        run.complete(&mut state, &snapshot, &changed).await?;
+    }
+    let mut state = Arc::new(state);
+    let read_back = match proves {
         true => run.read_again(&state, &snapshot, &changed).await?,
         false => 0,
     };
+    if started.adopted {
+        let mut read = taken_back(state);
+        read.enter(Phase::Complete, None)?;
+        state = Arc::new(read);
+    }
     let tally = calls.tally();
     Ok(SyncReport {
         format: SyncReport::FORMAT.to_owned(),
@@ -106,7 +117,7 @@ pub async fn onto(
         target: snapshot.to_string(),
         onto: Some(request.onto.clone()),
         method: "sha256".to_owned(),
-        read_back: if request.read_back {
+        read_back: if proves {
             ReadBackMode::Service
         } else {
             ReadBackMode::Off
@@ -120,7 +131,7 @@ pub async fn onto(
             resumed,
             cleared: 0,
         },
-        proved: request.read_back && read_back == changed.count(),
+        proved: proves && read_back == changed.count(),
         digest: state.aggregate(&changed)?,
         seconds: SyncSeconds {
             listing: swept.listing_seconds,
@@ -153,10 +164,10 @@ impl Run<'_> {
         &mut self,
         state: &Arc<State>,
         calls: &Arc<Calls>,
-        puts: &Arc<Puts>,
+        puts: Option<Arc<Puts>>,
     ) -> Result<Swept, SyncError> {
         let index = Index::new(state.done()?);
-        let work = Writing::new(Arc::clone(state), Arc::clone(puts));
+        let work = Writing::new(Arc::clone(state), puts);
         let source = Source::listed(calls, index, self.request.listers);
         let sweep = Sweep::new(Arc::clone(calls), source, Arc::new(work), self.watch);
         let swept = sweep.run().await?;

@@ -113,3 +113,67 @@ fn pause(attempt: u32, seed: u64) -> Duration {
     let spread = u32::try_from(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56).unwrap_or(0);
     whole / 2 + whole / 512 * spread
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(300);
+
+    fn lost(class: FailureClass) -> CloudError {
+        CloudError {
+            class,
+            operation: "GetSnapshotBlock",
+            subject: "snap-1 block 7".to_owned(),
+            code: "connection".to_owned(),
+            message: "the connection was refused".to_owned(),
+        }
+    }
+
+    /// A service that is gone for so long: what became of a call to it, and after how many seconds.
+    async fn gone_for(seconds: u64, class: FailureClass) -> (Result<(), SyncError>, u64) {
+        let begun = Instant::now();
+        let call = || async move {
+            match begun.elapsed() < Duration::from_secs(seconds) {
+                true => Err(lost(class)),
+                false => Ok(()),
+            }
+        };
+        let answer = patiently(LIMIT, call).await;
+        (answer, begun.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn minutes_without_the_service_are_waited_out() {
+        let (answer, seconds) = gone_for(290, FailureClass::Transient).await;
+        assert!(answer.is_ok(), "{answer:?}");
+        assert!((290..=295).contains(&seconds), "{seconds} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_longer_outage_is_told_with_its_last_error() {
+        let (answer, seconds) = gone_for(3600, FailureClass::Transient).await;
+        let stalled = matches!(&answer, Err(SyncError::Stalled { seconds: 300, last }) if last.code == "connection");
+        assert!(stalled, "{answer:?}");
+        assert!((300..=306).contains(&seconds), "{seconds} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_pass_is_not_waited_for() {
+        let (answer, seconds) = gone_for(3600, FailureClass::Permanent).await;
+        assert!(matches!(answer, Err(SyncError::Cloud(_))), "{answer:?}");
+        assert_eq!(seconds, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_heard_something_begins_to_wait_anew() {
+        let patience = Patience::new(LIMIT);
+        tokio::time::advance(Duration::from_secs(299)).await;
+        patience.hear();
+        tokio::time::advance(Duration::from_secs(299)).await;
+        let mut attempt = 0;
+        let passed = patience.back_off(lost(FailureClass::Transient), &mut attempt, 7);
+        assert!(passed.await.is_ok());
+        assert_eq!((attempt, patience.repeats()), (1, 1));
+    }
+}

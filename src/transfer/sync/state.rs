@@ -20,8 +20,7 @@ use snapmigrate_models::ids::SnapshotId;
 use super::SyncError;
 use super::bitmap::Bitmap;
 
-/// A SHA-256 digest.
-pub type Sha = [u8; 32];
+pub use crate::transfer::digests::Sha;
 
 /// Bytes of a digest on disk.
 const SHA_BYTES: u64 = 32;

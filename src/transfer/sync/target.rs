@@ -8,12 +8,12 @@ use std::io::{self, IoSlice};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use snapmigrate_models::units::BLOCK_BYTES;
 
 use super::SyncError;
+use super::content::Content;
 use crate::buffers::{Aligned, is_aligned};
 
 /// A block as a buffer length.
@@ -29,15 +29,6 @@ pub enum ReadBack {
     Direct,
     /// Through the page cache: the file system offers no other way.
     Cached,
-}
-
-/// What a block is to become.
-#[derive(Clone, Debug)]
-pub enum Content {
-    /// These bytes.
-    Bytes(Bytes),
-    /// Zeros.
-    Zeros,
 }
 
 /// A device or file held by this process alone.
@@ -195,9 +186,9 @@ impl Target {
     }
 
     fn write_run(&self, run: &[(u64, Content)]) -> io::Result<()> {
-        for part in run.chunk_by(|(_, one), (_, next)| is_zeros(one) == is_zeros(next)) {
+        for part in run.chunk_by(|(_, one), (_, next)| one.is_zeros() == next.is_zeros()) {
             let from = part[0].0 * BLOCK_BYTES;
-            if !is_zeros(&part[0].1) {
+            if !part[0].1.is_zeros() {
                 self.write_bytes(from, part)?;
             } else if self.is_device {
                 let zeros = Aligned::zeroed(BLOCK);
@@ -342,10 +333,6 @@ pub fn device_seal(path: &Path) -> Option<String> {
     let counters = fs::read_to_string(sysfs(path)?.join("stat")).ok()?;
     let sectors = counters.split_whitespace().nth(6)?;
     Some(format!("{sectors} sectors since boot {}", boot.trim()))
-}
-
-fn is_zeros(content: &Content) -> bool {
-    matches!(content, Content::Zeros)
 }
 
 fn open(path: &Path, flags: OFlags) -> io::Result<File> {

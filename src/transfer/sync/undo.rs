@@ -16,9 +16,11 @@ use snapmigrate_models::units::BLOCK_BYTES;
 
 use super::SyncError;
 use super::bitmap::Bitmap;
+use super::content::Content;
 use super::state::Sha;
-use super::target::{BLOCK, Content, Target};
+use super::target::{BLOCK, Target};
 use crate::buffers::Aligned;
+use crate::transfer::digests;
 
 const RECORD: usize = 64;
 /// Slot of a block that was zeros.
@@ -194,18 +196,23 @@ impl Undo {
     ) -> Result<Vec<Old>, SyncError> {
         let is_open = |block: &u64| self.with_kept(|kept| !kept.blocks.contains(*block));
         let open: Vec<u64> = blocks.filter(is_open).collect();
-        let read = |block| {
+        let mut read = Vec::with_capacity(open.len());
+        for block in &open {
             let mut bytes = Aligned::zeroed(BLOCK);
-            target.read(block, &mut bytes)?;
-            let digest = Sha256::digest(&*bytes).into();
+            target.read(*block, &mut bytes)?;
+            read.push(bytes);
+        }
+        let bytes: Vec<&[u8]> = read.iter().map(|bytes| &**bytes).collect();
+        let digests = digests::sha256(&bytes);
+        let old = |((block, bytes), digest): ((u64, Aligned), Sha)| {
             let is_zeros = bytes.iter().all(|byte| *byte == 0);
-            Ok(Old {
+            Old {
                 block,
                 digest,
                 bytes: if is_zeros { Aligned::default() } else { bytes },
-            })
+            }
         };
-        open.into_iter().map(read).collect()
+        Ok(open.into_iter().zip(read).zip(digests).map(old).collect())
     }
 
     fn append(&self, after: u64, records: &[Record]) -> Result<(), SyncError> {

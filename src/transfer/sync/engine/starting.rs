@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{
-    BATCH, BATCH_OF_THE_IDLE, BATCHES, Engine, HELD, SETTLE_EVERY, SETTLED_AT_ONCE,
+    BATCH, BATCH_OF_THE_IDLE, BATCHES, Engine, HELD_HERE, SETTLE_EVERY, SETTLED_AT_ONCE,
     SETTLED_TOGETHER, SETTLERS, UNSETTLED,
 };
 use crate::transfer::sync::batch::Arrived;
-use crate::transfer::sync::target::Content;
+use crate::transfer::sync::content::Content;
 
 impl Engine<'_> {
     pub(super) fn start_what_may_start(&mut self) {
@@ -43,8 +43,8 @@ impl Engine<'_> {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        let held = self.reads.len() + self.arrived.len() + self.batched;
-        held < HELD && self.unsettled.len() < UNSETTLED
+        let held = self.reads.len() + self.arrived.len() + self.batched + self.kept;
+        held < self.flow.limit() + HELD_HERE && self.unsettled.len() < UNSETTLED
     }
 
     fn start_batches(&mut self) {
@@ -77,12 +77,9 @@ impl Engine<'_> {
     pub(super) fn settle(&mut self) {
         let size = SETTLED_TOGETHER.min(self.unsettled.len());
         let written: Vec<_> = self.unsettled.drain(..size).collect();
-        let kept = written.iter().filter(|fresh| fresh.content.is_some());
-        let kept = kept.count();
         self.settled_at = Instant::now();
         let desk = Arc::clone(&self.desk);
-        self.settling
-            .spawn_blocking(move || Ok((desk.settle(written)?, kept)));
+        self.settling.spawn_blocking(move || desk.settle(written));
     }
 
     fn start_gaps(&mut self) {

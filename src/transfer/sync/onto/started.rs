@@ -21,55 +21,111 @@ const ATTEMPTS: u32 = 10;
 /// Longest pause between two looks at a snapshot that completes.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// The record and the snapshot to put into: those of an interrupted run, or new ones.
-pub(super) async fn start(run: &Run<'_>, size_gib: u64) -> Result<(State, SnapshotId), SyncError> {
+/// What is put into.
+pub(super) struct Started {
+    /// The record.
+    pub(super) state: State,
+    /// The snapshot.
+    pub(super) snapshot: SnapshotId,
+    /// It is complete already and its record was lost: nothing may be put, everything must be read.
+    pub(super) adopted: bool,
+}
+
+/// The record and the snapshot to put into: those of an interrupted run, one whose record was lost, or new ones.
+pub(super) async fn start(run: &Run<'_>, size_gib: u64) -> Result<Started, SyncError> {
     let dir = &run.request.state_dir;
     let found = match run.request.forget {
         true => None,
         false => State::found(dir)?,
     };
-    let mut attempt = 0;
-    if let Some(found) = found {
-        must_be_ours(run, &found)?;
-        attempt = found.attempt;
-        let snapshot = found.identity.parse().map_err(|_| unreadable(run))?;
-        if is_usable(run.target, &snapshot).await? {
-            return Ok((State::open(dir, found)?, snapshot));
-        }
-        attempt += 1;
+    let Some(found) = found else {
+        return match made_before(run).await? {
+            Some(snapshot) => started(run, size_gib, (0, snapshot), true),
+            None => begin(run, size_gib, 0).await,
+        };
+    };
+    must_be_ours(run, &found)?;
+    let attempt = found.attempt;
+    let snapshot = found.identity.parse().map_err(|_| unreadable(run))?;
+    match state_of(run.target, &snapshot).await?.as_deref() {
+        Some(state @ ("pending" | "completed")) => Ok(Started {
+            // Whoever completes a snapshot notes that before.
+            adopted: state == "completed" && found.phase == Phase::Running,
+            state: State::open(dir, found)?,
+            snapshot,
+        }),
+        _ => begin(run, size_gib, attempt + 1).await,
     }
-    begin(run, size_gib, attempt).await
 }
 
-async fn begin(
-    run: &Run<'_>,
-    size_gib: u64,
-    first_attempt: u32,
-) -> Result<(State, SnapshotId), SyncError> {
+/// A completed snapshot of this very request, whose record was lost.
+async fn made_before(run: &Run<'_>) -> Result<Option<SnapshotId>, SyncError> {
+    if run.request.forget {
+        return Ok(None);
+    }
+    let mut found = run.target.snapshots_tagged(&tags(run)).await?;
+    found.retain(|facts| facts.state == "completed" && facts.storage_tier != "archive");
+    found.sort_by(|a, b| (a.started_at, &a.snapshot).cmp(&(b.started_at, &b.snapshot)));
+    Ok(found.into_iter().next().map(|facts| facts.snapshot))
+}
+
+async fn begin(run: &Run<'_>, size_gib: u64, first_attempt: u32) -> Result<Started, SyncError> {
     let direct = run.target.direct();
     for attempt in first_attempt..first_attempt + ATTEMPTS {
         let wanted = wanted(run, size_gib, attempt);
         let snapshot = patiently(run.request.patience, || direct.start(&wanted)).await?;
         let state = state_of(run.target, &snapshot).await?;
         // The same token names the same snapshot, also one that failed or was completed without its record.
-        if matches!(state.as_deref(), None | Some("pending")) {
-            let header = header(run, size_gib, attempt, &snapshot);
-            return Ok((State::begin(&run.request.state_dir, header)?, snapshot));
+        match state.as_deref() {
+            None | Some("pending") => return started(run, size_gib, (attempt, snapshot), false),
+            Some("completed") if !run.request.forget => {
+                return started(run, size_gib, (attempt, snapshot), true);
+            }
+            Some(_) => {}
         }
     }
     Err(unreadable(run))
 }
 
+fn started(
+    run: &Run<'_>,
+    size_gib: u64,
+    (attempt, snapshot): (u32, SnapshotId),
+    adopted: bool,
+) -> Result<Started, SyncError> {
+    let header = header(run, size_gib, attempt, &snapshot);
+    Ok(Started {
+        state: State::begin(&run.request.state_dir, header)?,
+        snapshot,
+        adopted,
+    })
+}
+
+fn pair(run: &Run<'_>) -> String {
+    format!("{}..{}", run.request.from, run.request.to)
+}
+
+fn tags(run: &Run<'_>) -> Tags {
+    Tags::from([
+        ("snapmigrate:sync".to_owned(), pair(run)),
+        ("snapmigrate:onto".to_owned(), run.request.onto.to_string()),
+    ])
+}
+
 fn wanted(run: &Run<'_>, size_gib: u64, attempt: u32) -> SnapshotStart {
     let request = run.request;
-    let pair = format!("{}..{}", request.from, request.to);
-    let about = format!("{pair} {} {} {attempt}", request.onto, run.target.region());
+    let about = format!(
+        "{} {} {} {attempt}",
+        pair(run),
+        request.onto,
+        run.target.region()
+    );
     SnapshotStart {
         size_gib,
         parent: request.onto.clone(),
         token: hex(&Sha256::digest(about)),
         description: format!("{} put onto {} by snapmigrate", request.to, request.onto),
-        tags: Tags::from([("snapmigrate:sync".to_owned(), pair)]),
+        tags: tags(run),
         timeout_minutes: TIMEOUT_MINUTES,
     }
 }
@@ -116,12 +172,6 @@ fn unreadable(run: &Run<'_>) -> SyncError {
              without their record or failed; delete them and begin with --forget"
         ),
     }
-}
-
-/// Whether an interrupted run's snapshot can be gone on with, or is complete.
-async fn is_usable(target: &Cloud, snapshot: &SnapshotId) -> Result<bool, SyncError> {
-    let state = state_of(target, snapshot).await?;
-    Ok(matches!(state.as_deref(), Some("pending" | "completed")))
 }
 
 /// `None` when it is not visible: deleted, or started seconds ago.
