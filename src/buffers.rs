@@ -56,8 +56,8 @@ pub fn is_aligned(bytes: &[u8]) -> bool {
 /// Bytes of a block.
 const BLOCK: usize = 524_288;
 
-/// Buffers on loan at most: 32 MiB.
-pub const LENT_MOST: usize = 64;
+/// Buffers on loan at most: 24 MiB, a batch on each of two cores and one that arrives.
+pub const LENT_MOST: usize = 48;
 
 /// Buffers of one block.
 #[derive(Debug)]

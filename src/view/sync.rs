@@ -17,7 +17,8 @@ pub fn sync_progress(now: &Progress) -> String {
     };
     let left = match now.remaining_seconds {
         Some((slow, fast)) => format!("{} to {} left", duration(fast), duration(slow)),
-        None => "remaining time unknown until all is listed".to_owned(),
+        None if now.listed < 1.0 => "remaining time unknown until all is listed".to_owned(),
+        None => "remaining time unknown: nothing came lately".to_owned(),
     };
     let rate = per_second(now.blocks_per_second * BLOCK_BYTES as f64);
     format!(

@@ -36,6 +36,8 @@ const READ_HANGS: Duration = Duration::from_secs(12);
 const HEDGE_FACTOR: u32 = 4;
 /// And never before this time.
 const HEDGE_FLOOR: Duration = Duration::from_millis(40);
+/// Share of a quota that counts as reaching it.
+const NEARLY: f64 = 0.8;
 /// One hedge is granted for so many reads, so that a slow service is not slowed further.
 const READS_PER_HEDGE: u64 = 25;
 
@@ -254,12 +256,16 @@ impl Calls {
         self.times(|times| times.fastest)
     }
 
-    /// What holds reads back when nothing of ours does.
+    /// What holds reads back when nothing of ours does: a quota only while they come nearly as fast as it allows.
     #[must_use]
-    pub fn bound(&self) -> Bound {
-        if self.snapshot.per_second().is_some() {
+    pub fn bound(&self, blocks_per_second: f64) -> Bound {
+        let reached = |pace: &Pace| {
+            let allowed = pace.per_second();
+            allowed.is_some_and(|allowed| blocks_per_second > NEARLY * allowed)
+        };
+        if reached(&self.snapshot) {
             Bound::SnapshotQuota
-        } else if self.account.per_second().is_some() {
+        } else if reached(&self.account) {
             Bound::AccountQuota
         } else {
             Bound::Network

@@ -217,13 +217,14 @@ impl<'a> Engine<'a> {
         if !self.rates.is_due(now, REPORT_EVERY) {
             return;
         }
-        let (received, bound) = (self.calls.tally().reads, self.bound());
-        let progress = self.source.progress(&mut self.rates, now, received, bound);
+        let received = self.calls.tally().reads;
+        let rate = self.rates.measure(now, received);
+        let progress = self.source.progress(&self.rates, rate, self.bound(rate));
         (self.watch)(&progress);
     }
 
     /// What holds the next read back.
-    fn bound(&self) -> Bound {
+    fn bound(&self, blocks_per_second: f64) -> Bound {
         if !self.has_room() {
             let spent = self.desk.spent();
             return if spent.hashing > spent.device {
@@ -235,7 +236,7 @@ impl<'a> Engine<'a> {
         if self.reads.is_empty() && self.source.is_listing() {
             Bound::Listing
         } else {
-            self.calls.bound()
+            self.calls.bound(blocks_per_second)
         }
     }
 }

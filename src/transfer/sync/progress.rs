@@ -37,7 +37,7 @@ pub struct Progress {
     /// Blocks received per second since the last report.
     pub blocks_per_second: f64,
     /// Remaining time in seconds at the slow and the fast end of the recent rates; unknown until the listing
-    /// is complete.
+    /// is complete, and when nothing came lately.
     pub remaining_seconds: Option<(f64, f64)>,
     /// What holds it back.
     pub bound: Bound,
@@ -80,14 +80,18 @@ impl Rates {
         rate
     }
 
-    /// Seconds for `left` blocks at the rates' 10th and 90th percentile, the slow one first.
+    /// Seconds for `left` blocks at the slow and the fast end of the recent rates, the slow one first: their 10th and
+    /// 90th percentile, pauses included. Unknown when nothing came lately.
     #[must_use]
     pub fn remaining(&self, left: u64) -> Option<(f64, f64)> {
-        let mut rates: Vec<f64> = self.recent.iter().copied().filter(|r| *r > 0.0).collect();
+        let mut rates: Vec<f64> = self.recent.iter().copied().collect();
         rates.sort_by(f64::total_cmp);
-        let slow = rates.get(rates.len() / 10)?;
-        let fast = rates.get(rates.len() * 9 / 10)?;
-        Some((left as f64 / slow, left as f64 / fast))
+        let mean = rates.iter().sum::<f64>() / rates.len() as f64;
+        let slow = *rates.get(rates.len() / 10)?;
+        let fast = *rates.get(rates.len() * 9 / 10)?;
+        // A pause in every tenth second is no reason to expect nothing at all.
+        let slow = if slow > 0.0 { slow.min(mean) } else { mean };
+        (mean > 0.0).then(|| (left as f64 / slow, left as f64 / fast.max(mean)))
     }
 }
 
@@ -105,5 +109,25 @@ mod tests {
         rates.measure(start + Duration::from_secs(2), 300);
         let (slow, fast) = rates.remaining(1000).expect("two rates");
         assert!(slow > fast);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_lengthen_the_remaining_time_until_nothing_is_known() {
+        let start = Instant::now();
+        let mut rates = Rates::new(start);
+        let mut at = |second: u64, received: u64| {
+            rates.measure(start + Duration::from_secs(second), received);
+            rates.remaining(1000)
+        };
+        assert_eq!(at(1, 100), Some((10.0, 10.0)));
+        for second in 2..=10 {
+            at(second, 100);
+        }
+        let (slow, fast) = at(11, 100).expect("something came within half a minute");
+        assert!(slow >= 100.0 && fast <= slow, "{fast} to {slow}");
+        for second in 12..=40 {
+            at(second, 100);
+        }
+        assert_eq!(at(41, 100), None);
     }
 }

@@ -201,15 +201,8 @@ impl Source {
         &self.index
     }
 
-    /// How far it is, with `received` blocks read so far and what holds the next one back.
-    pub fn progress(
-        &self,
-        rates: &mut Rates,
-        now: Instant,
-        received: u64,
-        bound: Bound,
-    ) -> Progress {
-        let blocks_per_second = rates.measure(now, received);
+    /// How far it is, at this rate and with what holds the next block back.
+    pub fn progress(&self, rates: &Rates, blocks_per_second: f64, bound: Bound) -> Progress {
         let (changed_blocks, done_blocks) = (self.index.changed().count(), self.index.done());
         let remaining = rates.remaining(changed_blocks.saturating_sub(done_blocks));
         Progress {
