@@ -32,10 +32,27 @@ impl ServiceModel {
         let coarse = self.moments(points, &Grid::whole());
         let moments = self.moments(points, &Grid::around(&coarse));
         let mut next = self.with_moments(&moments);
+        next.tail_probability = next.tail_after(points, self.tail_probability);
         next.points = self
             .points
             .saturating_add(u32::try_from(points.len()).unwrap_or(u32::MAX));
         next
+    }
+
+    /// How often a call falls into the tail: a beta belief worth as many calls as show one, and each call counts as
+    /// much as it looks like one (the E step of a mixture; Dempster, Laird and Rubin 1977).
+    fn tail_after(&self, points: &[Point], before: f64) -> f64 {
+        if before <= 0.0 || before >= 1.0 {
+            return before;
+        }
+        let density = |residual: f64| (1.0 + (residual / self.scatter).powi(2) / 4.0).powf(-2.5);
+        let in_tail = |point: &Point| {
+            let residual = (point.seconds / self.mean_seconds(point.bytes, [0.0; 2])).ln();
+            let tail = before * density(residual - self.tail_factor.ln());
+            tail / (tail + (1.0 - before) * density(residual))
+        };
+        let seen: f64 = points.iter().map(in_tail).sum();
+        (1.0 + seen) / (before.recip() + points.len() as f64)
     }
 
     fn log_likelihood(&self, z: [f64; 2], points: &[Point]) -> [f64; SCATTERS.len()] {

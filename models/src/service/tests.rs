@@ -55,6 +55,21 @@ fn one_wild_call_does_not_carry_the_belief_off() {
 }
 
 #[test]
+fn calm_calls_make_a_slow_one_rarer_and_slow_ones_more_frequent() {
+    let call = |seconds| Point {
+        bytes: 1e10,
+        seconds,
+    };
+    let mut points = vec![call(260.0); 24];
+    let before = snapshot();
+    let calm = before.updated(&points).tail_probability;
+    assert!(calm < 0.6 * before.tail_probability, "{calm}");
+    points.extend([call(780.0), call(760.0), call(800.0)]);
+    let slow = before.updated(&points).tail_probability;
+    assert!(slow > 1.5 * before.tail_probability, "{slow}");
+}
+
+#[test]
 fn unusable_observations_are_left_out() {
     let observed = |seconds, moved_bytes| ObservedDuration {
         step: ServiceStep::Snapshot,
