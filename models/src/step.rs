@@ -77,6 +77,8 @@ pub enum Action {
     TryRestore {
         /// Position in the chain.
         round: u32,
+        /// 1 for the first one of the migration.
+        trial: u32,
     },
     /// Reads the write rate of the last minutes and the state of hosts and lineage.
     Gate {

@@ -176,7 +176,11 @@ impl Story {
                 whole: kind == "Y",
             },
             "z" => Action::AwaitSync { round },
-            "t" => Action::TryRestore { round },
+            "t" => Action::TryRestore {
+                round,
+                trial: self.progress.trial.number
+                    + u32::from(self.progress.nothing_tried_is_left()),
+            },
             "f" => {
                 let attempt = (1..).find(|attempt| !tried(*attempt)).expect("few freezes");
                 Action::FreezeSnapshot { round, attempt }

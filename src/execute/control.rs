@@ -97,9 +97,10 @@ pub fn request(journal: &Path, verb: Verb) -> Result<(), ExecuteError> {
         .map_err(|source| refused(&path, source))
 }
 
-const WORDS: [(&str, Verb); 6] = [
+const WORDS: [(&str, Verb); 7] = [
     ("postpone", Verb::Postpone),
     ("cutover", Verb::Cutover),
+    ("try", Verb::Try),
     ("abort", Verb::Abort),
     ("revert", Verb::Revert),
     ("revert-discarding", Verb::RevertDiscarding),

@@ -89,7 +89,9 @@ impl Driver<'_, '_> {
             return Ok(true);
         }
         if let Some(closed) = &progress.closed {
-            let done = closed.outcome == RunOutcome::Copied && !self.run.goal.cutover;
+            let done = closed.outcome == RunOutcome::Copied
+                && !self.run.goal.cutover
+                && !progress.orders.trial;
             if done || !progress.reopenable() {
                 return Ok(false);
             }

@@ -38,6 +38,7 @@ const fn spoken(verb: Verb) -> &'static str {
         Verb::Resume => "resume",
         Verb::Postpone => "postpone",
         Verb::Cutover => "cutover",
+        Verb::Try => "try a restore",
         Verb::Abort => "abort",
         Verb::Revert => "revert",
         Verb::RevertDiscarding => "revert, and give up on the source what the target took",
@@ -86,7 +87,10 @@ fn outcome(result: &StepResult) -> String {
         | StepResult::RevertChecked {
             target: Some(position),
             ..
-        } => format!(", the target is at {} on timeline {}", position.lsn, position.timeline),
+        } => format!(
+            ", the target is at {} on timeline {}",
+            position.lsn, position.timeline
+        ),
         StepResult::RevertChecked { trouble, .. } => format!(
             ", the target does not answer: {}",
             trouble.as_deref().unwrap_or("no reason known")

@@ -71,7 +71,7 @@ pub fn action(action: &Action) -> String {
             format!("round {round}: wait until the target volumes are written and read back")
         }
         Action::KeepTarget => "snapshot the target volumes before they are mounted".to_owned(),
-        Action::TryRestore { round } => {
+        Action::TryRestore { round, .. } => {
             format!("round {round}: try a restore on the target and remove it again")
         }
         Action::Gate { attempt } => format!("gate, attempt {attempt}"),

@@ -49,7 +49,8 @@ pub(super) fn before_fence(view: View<'_>) -> Next {
 /// A preflight without a cutover in mind has not looked at the hosts.
 fn prepared(view: View<'_>) -> bool {
     let preflight = view.progress.preflight.as_ref();
-    preflight.is_some_and(|found| !view.goal.cutover || found.system_identifier.is_some())
+    let hosts = view.goal.cutover || view.may_try_restores() && view.progress.orders.trial;
+    preflight.is_some_and(|found| !hosts || found.system_identifier.is_some())
 }
 
 impl View<'_> {

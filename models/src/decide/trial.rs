@@ -7,31 +7,46 @@ use crate::policy::TransferPath;
 use crate::step::Action;
 
 impl View<'_> {
-    /// A restore of the round that has just arrived, where the policy lets one be tried and none was. The base is
-    /// tried only when no round is planned after it: its successors are sooner in the target.
+    /// A restore of the round that has just arrived: when the operator says so, and once by the policy. By the policy
+    /// the base is tried only when no round is planned after it: its successors are sooner in the target.
     pub(super) fn trial(&self, index: u32) -> Option<Next> {
         let progress = self.progress;
-        let path = self.plan.rounds.first().map(|round| round.path);
-        let from_snapshots = matches!(path, Some(TransferPath::Copy | TransferPath::Share));
-        let wanted = self.plan.policy.try_restore && self.goal.cutover && from_snapshots;
-        if !wanted || progress.trial.round.is_some() || progress.trial.over {
-            return None;
-        }
-        if index == 0 && self.planned(1).is_some() {
+        let first = progress.trial.number == 0 && (index > 0 || self.planned(1).is_none());
+        let by_policy = self.plan.policy.try_restore && self.goal.cutover && first;
+        if !self.may_try_restores() || !(progress.orders.trial || by_policy) {
             return None;
         }
         let reason = format!(
             "round {index} is in the target: a restore of it is tried and removed, so that the gate knows what \
              create, attach and start take"
         );
-        Some(self.act(Action::TryRestore { round: index }, reason))
+        let trial = progress.trial.number + 1;
+        Some(self.act(
+            Action::TryRestore {
+                round: index,
+                trial,
+            },
+            reason,
+        ))
+    }
+
+    /// Volumes come from snapshots, and there is a host to start their database on.
+    pub(super) fn may_try_restores(&self) -> bool {
+        let path = self.plan.rounds.first().map(|round| round.path);
+        let from_snapshots = matches!(path, Some(TransferPath::Copy | TransferPath::Share));
+        from_snapshots && self.plan.policy.database.is_some() && self.plan.target.instance.is_some()
     }
 
     /// What an interrupted or failed trial left goes before anything else.
     pub(super) fn clear_away(&self) -> Option<Next> {
         let trial = &self.progress.trial;
-        let round = trial.round.filter(|_| !trial.over)?;
-        let action = Action::TryRestore { round };
+        if self.progress.nothing_tried_is_left() {
+            return None;
+        }
+        let action = Action::TryRestore {
+            round: trial.round,
+            trial: trial.number,
+        };
         let first = self.progress.attempts_of(&action) < 2;
         match self.retry_unhurried(&action) {
             Retry::Later(next) if !first => Some(next),
@@ -56,7 +71,6 @@ mod tests {
     use crate::decide::{Goal, Next, decide};
     use crate::evidence::Evidence;
     use crate::plan::Plan;
-    use crate::step::Action;
     use crate::story::{Story, plan};
 
     fn trying() -> Plan {
@@ -78,7 +92,7 @@ mod tests {
         let before = "preflight round0 +5000 b1 s1 a1 h1 c1 d1";
         assert_eq!(told(&trying(), before, true), "r01.await-copies");
         let arrived = format!("{before} w1");
-        assert_eq!(told(&trying(), &arrived, true), "r01.try-restore");
+        assert_eq!(told(&trying(), &arrived, true), "r01.try-restore.1");
         let after = told(&trying(), &format!("{arrived} t1"), true);
         assert!(!after.contains("try-restore"), "{after}");
         for (plan, cutover) in [(plan(), true), (trying(), false)] {
@@ -92,9 +106,9 @@ mod tests {
         let arrived = "preflight round0 +5000 b1 s1 a1 h1 c1 d1 w1";
         for failure in ["t", "u", "p"] {
             let left = format!("{arrived} t1!{failure}");
-            assert_eq!(told(&trying(), &left, true), "r01.try-restore");
+            assert_eq!(told(&trying(), &left, true), "r01.try-restore.1");
             let aborted = format!("{left} op:abort");
-            assert_eq!(told(&trying(), &aborted, true), "r01.try-restore");
+            assert_eq!(told(&trying(), &aborted, true), "r01.try-restore.1");
             let stuck = told(&trying(), &format!("{left} t1!p"), true);
             assert!(stuck.contains("could not be removed"), "{stuck}");
         }
@@ -105,7 +119,18 @@ mod tests {
         let story = Story::of("preflight round0 +5000 b1 s1 a1 h1 c1 d1 w1 t1");
         let evidence = Evidence::of(&trying(), &story.progress);
         assert_eq!(evidence.unclean_start_seconds, Some(40.0));
-        let again = Action::TryRestore { round: 1 };
-        assert!(story.progress.trial.over && story.progress.tried(&again));
+        assert!(story.progress.trial.over);
+    }
+
+    #[test]
+    fn the_operator_has_one_tried_whenever_a_round_is_there() {
+        let base = "preflight round0 +5000 b1 s1";
+        let arrived = format!("{base} a1 h1 c1 d1 w1");
+        for (before, trial) in [(arrived.clone(), 1), (format!("{arrived} t1"), 2)] {
+            let said = told(&plan(), &format!("{before} op:try"), false);
+            assert_eq!(said, format!("r01.try-restore.{trial}"));
+            let over = told(&plan(), &format!("{before} op:try t1"), false);
+            assert!(!over.contains("try-restore"), "{over}");
+        }
     }
 }

@@ -62,7 +62,7 @@ impl Progress {
         match action {
             Action::Snapshot { round } => self.begin_round(at, *round, false),
             Action::FreezeSnapshot { round, .. } => self.begin_round(at, *round, true),
-            Action::TryRestore { round } => self.trial.round = Some(*round),
+            Action::TryRestore { round, trial } => self.began_trial(*round, *trial),
             Action::Fence { epoch } if self.epoch() != Some(*epoch) => {
                 self.fence = Some(Fence {
                     epoch: *epoch,
@@ -125,6 +125,7 @@ impl Progress {
             }
             Verb::Postpone => (orders.postponed, orders.cutover) = (true, false),
             Verb::Cutover => (orders.postponed, orders.cutover) = (false, true),
+            Verb::Try => orders.trial = true,
             Verb::Abort if self.activated.is_none() => orders.abort = true,
             Verb::Abort | Verb::Revert | Verb::RevertDiscarding => self.ordered_back(verb),
             Verb::Finalize => orders.finalize = true,
@@ -231,8 +232,14 @@ impl Progress {
         }
     }
 
+    /// What an earlier one measured stands until this one has measured.
+    fn began_trial(&mut self, round: u32, number: u32) {
+        (self.trial.round, self.trial.number, self.trial.over) = (round, number, false);
+    }
+
     fn ended_trial(&mut self, at: Timestamp, result: &StepResult) {
         self.trial.over = true;
+        self.orders.trial = false;
         if let StepResult::Tried { restore } = result {
             self.trial.measured = Some((at, *restore));
         }

@@ -183,11 +183,13 @@ pub struct Syncing {
 /// A restore that is tried before the fence.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trial {
-    /// Round it was begun with.
-    pub round: Option<u32>,
+    /// How many were begun; 0: none.
+    pub number: u32,
+    /// Round the last one was begun with.
+    pub round: u32,
     /// Nothing of it is left.
     pub over: bool,
-    /// What it took and when, where it came to its end.
+    /// What the last one that came to its end took, and when.
     pub measured: Option<(Timestamp, TriedRestore)>,
 }
 
@@ -301,6 +303,8 @@ pub struct Orders {
     pub postponed: bool,
     /// Cut over without waiting for the window.
     pub cutover: bool,
+    /// Try a restore of the next round that is in the target.
+    pub trial: bool,
     /// Stop and leave the source serving.
     pub abort: bool,
     /// Back to the source after activation.

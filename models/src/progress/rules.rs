@@ -67,13 +67,20 @@ impl Progress {
         match &self.closed {
             _ if matches!(verb, Verb::Revert | Verb::RevertDiscarding) => self.may_order_revert(),
             None if verb == Verb::Finalize => self.may_order_finalize(),
+            None if verb == Verb::Try => self.may_order_trial(),
             None => Ok(()),
+            Some(_) if verb == Verb::Try && self.reopenable() => Ok(()),
             Some(_) if verb == Verb::Resume && self.reopenable() => Ok(()),
             Some(closed) if closed.outcome == RunOutcome::CutOver && verb == Verb::Finalize => {
                 Ok(())
             }
             Some(_) => Err("the migration is closed".to_owned()),
         }
+    }
+
+    fn may_order_trial(&self) -> Result<(), String> {
+        let before = self.fence.is_none() && !self.orders.abort;
+        require(before, "a restore is tried before the fence only")
     }
 
     fn may_close(&self, outcome: RunOutcome) -> Result<(), String> {
@@ -117,7 +124,7 @@ impl Progress {
                 let begun = self.round(*round).is_some_and(|r| r.syncing.is_some());
                 require(begun, "the round is not being synced")
             }
-            Action::TryRestore { round } => self.may_try(*round),
+            Action::TryRestore { round, trial } => self.may_try(*round, *trial),
             Action::Gate { attempt } => self.may_gate(*attempt),
             Action::Checkpoint { attempt } => self.gate_is_open(*attempt),
             Action::Flush { round } => self.may_snapshot(*round),
@@ -188,11 +195,13 @@ impl Progress {
         complete.ok_or_else(|| format!("the snapshots of round {round} are not completed"))
     }
 
-    /// A restore is tried from a round that has arrived, once, while the source serves.
-    fn may_try(&self, round: u32) -> Result<(), String> {
+    /// A restore is tried from a round that has arrived, one at a time, while the source serves.
+    fn may_try(&self, round: u32, trial: u32) -> Result<(), String> {
         require(!self.may_be_fenced(), "the source is fenced")?;
-        require(!self.trial.over, "a restore was tried before")?;
-        let begun = self.trial.round.is_none_or(|begun| begun == round);
+        let last = &self.trial;
+        let next = last.number + u32::from(self.nothing_tried_is_left());
+        require(trial == next, &format!("the next trial is number {next}"))?;
+        let begun = trial != last.number || last.round == round;
         require(begun, "another round is being tried")?;
         let known = self.preflight.as_ref();
         let known = known.is_some_and(|found| found.system_identifier.is_some());
@@ -204,7 +213,7 @@ impl Progress {
 
     /// What a tried restore made is gone.
     pub(crate) fn nothing_tried_is_left(&self) -> bool {
-        self.trial.round.is_none() || self.trial.over
+        self.trial.number == 0 || self.trial.over
     }
 
     fn may_gate(&self, attempt: u32) -> Result<(), String> {

@@ -21,7 +21,7 @@ impl Action {
             } => format!("r{round:02}.sync"),
             Self::Sync { round, whole: true } => format!("r{round:02}.sync-whole"),
             Self::AwaitSync { round } => format!("r{round:02}.await-sync"),
-            Self::TryRestore { round } => format!("r{round:02}.try-restore"),
+            Self::TryRestore { round, trial } => format!("r{round:02}.try-restore.{trial}"),
             Self::Gate { attempt } => format!("gate.{attempt}"),
             Self::Checkpoint { attempt } => format!("checkpoint.{attempt}"),
             Self::Flush { round } => format!("r{round:02}.flush"),

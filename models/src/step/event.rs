@@ -91,6 +91,8 @@ pub enum Verb {
     Postpone,
     /// Cut over as soon as the bounds allow.
     Cutover,
+    /// Try a restore of a round on the target, and remove it again.
+    Try,
     /// Stop and leave the source serving.
     Abort,
     /// After activation: back to the source, unless the target took writes.

@@ -57,7 +57,7 @@ pub(super) async fn act(context: &Context<'_>, action: &Action) -> Result<StepRe
         Action::Sync { round, whole } => context.sync_volumes(*round, *whole).await,
         Action::AwaitSync { round } => context.await_sync(*round).await,
         Action::KeepTarget => context.keep_target(action).await,
-        Action::TryRestore { round } => context.try_restore(*round, action).await,
+        Action::TryRestore { round, .. } => context.try_restore(*round, action).await,
         Action::Gate { .. } => context.gate().await,
         Action::Checkpoint { .. } | Action::Flush { .. } => context.checkpoint().await,
         Action::Fence { epoch } => context.fence(*epoch).await,

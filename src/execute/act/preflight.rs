@@ -37,7 +37,8 @@ impl Context<'_> {
         if direct {
             self.target_can_sync().await?;
         }
-        if !self.goal.cutover || self.plan.policy.database.is_none() {
+        let hosts = self.goal.cutover || self.progress.orders.trial;
+        if !hosts || self.plan.policy.database.is_none() {
             return Ok(StepResult::Done);
         }
         self.target_instance_is_ready().await?;
