@@ -3,7 +3,7 @@
 use snapmigrate_models::ids::SnapshotId;
 use snapmigrate_models::progress::RoundProgress;
 use snapmigrate_models::report::Verification;
-use snapmigrate_models::step::{StepResult, VolumeDelta};
+use snapmigrate_models::step::{FailureClass, StepResult, VolumeDelta};
 
 use super::Context;
 use crate::execute::failure::Failure;
@@ -17,7 +17,8 @@ impl Context<'_> {
         let changed_blocks = blocks(&deltas);
         if !self.progress.kept.is_empty() {
             let kept = &self.progress.kept;
-            self.await_all(&self.sides.target, kept).await?;
+            let awaited = self.await_all(&self.sides.target, kept).await;
+            awaited.map_err(nothing_to_compare)?;
         }
         let written_blocks = self.written_to_target(round, changed_blocks).await?;
         let mut verification = match &self.sides.comparison {
@@ -115,4 +116,17 @@ impl Context<'_> {
 
 fn blocks(deltas: &[VolumeDelta]) -> u64 {
     deltas.iter().map(|delta| delta.changed_blocks).sum()
+}
+
+/// What was kept of the target before it was mounted is lost: nothing can take its place.
+fn nothing_to_compare(failed: Failure) -> Failure {
+    if failed.class != FailureClass::Permanent {
+        return failed;
+    }
+    Failure::permanent(format!(
+        "{}: it held what the target's volumes were before they were mounted, so that the full comparison cannot \
+         be made any more; what is proved is the base, written and read back in full, and each delta's changed, written \
+         and read-back blocks, one set; keep the source",
+        failed.message
+    ))
 }

@@ -7,6 +7,8 @@ use tokio::time::Instant;
 
 /// Rates remembered, one per report: the spread of the remaining time comes from them.
 const REMEMBERED: usize = 30;
+/// Rates of which the mean is told.
+const TOLD: usize = 5;
 
 /// What holds the sync back at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub struct Progress {
     pub changed_blocks: u64,
     /// Blocks of them that are durable.
     pub done_blocks: u64,
-    /// Blocks received per second since the last report.
+    /// Blocks received per second over the last few reports.
     pub blocks_per_second: f64,
     /// Remaining time in seconds at the slow and the fast end of the recent rates; unknown until the listing
     /// is complete, and when nothing came lately.
@@ -68,7 +70,7 @@ impl Rates {
         now.saturating_duration_since(self.at) >= every
     }
 
-    /// Blocks per second since the last call.
+    /// Blocks per second since the last call, told as the mean of the last few: as often as progress is shown.
     pub fn measure(&mut self, now: Instant, received: u64) -> f64 {
         let seconds = now.saturating_duration_since(self.at).as_secs_f64();
         let rate = (received - self.received) as f64 / seconds.max(0.001);
@@ -77,7 +79,8 @@ impl Rates {
         if self.recent.len() > REMEMBERED {
             self.recent.pop_front();
         }
-        rate
+        let last = self.recent.iter().rev().take(TOLD);
+        last.clone().sum::<f64>() / last.count().max(1) as f64
     }
 
     /// Seconds for `left` blocks at the slow and the fast end of the recent rates, the slow one first: their 10th and
