@@ -7,8 +7,9 @@ use common::database::Database;
 use common::mariadb::Mariadb;
 use common::scene::{PATIENCE, Scene};
 use common::source::until;
-use common::stage::{DATA, WAL};
+use common::stage::{DATA, Stage, WAL};
 use rustix::process::{Signal, kill_process};
+use serde_json::Value;
 use snapmigrate::quiesce::protocol::{DatabaseState, FenceState, Status};
 
 /// Every server process of this test's data directory, on either side.
@@ -33,9 +34,40 @@ fn check_that_one_side_serves(scene: Scene<Mariadb>) {
     assert_eq!(missing, Vec::<i64>::new());
 }
 
+/// Each was run once, whatever was killed, and told what it is for.
+fn check_hooks(stage: &Stage<Mariadb>, report: &Value) {
+    let ran = report["actual"]["hooks"]
+        .as_array()
+        .expect("hooks were run");
+    let names: Vec<&Value> = ran.iter().map(|hook| &hook["name"]).collect();
+    assert_eq!(names, ["pause", "note", "repoint"]);
+    for (name, phase) in [("pause", "fence"), ("note", "fence"), ("repoint", "switch")] {
+        let told = stage.told(name);
+        assert_eq!(told.len(), 1, "{name} was run once");
+        assert_eq!(told[0]["format"], "snapmigrate.hook/1");
+        assert_eq!(
+            (&told[0]["hook"], &told[0]["phase"]),
+            (&name.into(), &phase.into())
+        );
+        assert_eq!(told[0]["source_volumes"].as_array().map(Vec::len), Some(2));
+    }
+    assert!(stage.told("pause")[0]["fence_position"].is_null());
+    let fenced = &report["proof"]["fence_lsn"];
+    assert_eq!(&stage.told("note")[0]["fence_position"], fenced);
+    let times = &report["actual"]["times"];
+    assert!(
+        times["switched"].as_str() > times["first_target_write"].as_str(),
+        "{times}"
+    );
+}
+
 #[test]
 fn a_mariadb_under_load_moves_while_executor_helpers_and_server_are_killed() {
-    let mut scene: Scene<Mariadb> = Scene::begin(&[DATA, WAL], 600.0);
+    let stage = Stage::set(&[DATA, WAL], 600.0);
+    stage.add_hook("pause", "pre fence", 0);
+    stage.add_hook("note", "post fence", 0);
+    stage.add_hook("repoint", "post switch", 0);
+    let mut scene: Scene<Mariadb> = Scene::on(stage);
     let mut executor = scene.execute();
     scene
         .stage
@@ -60,7 +92,7 @@ fn a_mariadb_under_load_moves_while_executor_helpers_and_server_are_killed() {
     scene.stage.await_event(&mut executor, "started", "commit");
     executor.kill();
     let executor = scene.stage.execute("after-commit");
-    scene.conclude(executor);
+    scene.conclude_with(executor, check_hooks);
 }
 
 #[test]
@@ -76,6 +108,24 @@ fn an_executor_killed_behind_the_fence_for_good_leaves_a_serving_mariadb() {
     });
     let status = scene.stage.target.call(Status {});
     assert_ne!(status.database, DatabaseState::Running, "one writer");
+    check_that_one_side_serves(scene);
+}
+
+#[test]
+fn a_fatal_hook_that_fails_behind_the_fence_leaves_a_serving_mariadb() {
+    let stage = Stage::set(&[DATA], 600.0);
+    stage.add_hook("refuse", "post fence", 3);
+    stage.add_hook("resume", "post unfence", 0);
+    let scene: Scene<Mariadb> = Scene::on(stage);
+    let executor = scene.execute();
+    let (status, said) = executor.wait(PATIENCE);
+    assert_eq!(status.code(), Some(4), "stopped safely: {said:?}");
+    assert_eq!(scene.stage.told("refuse").len(), 1, "once");
+    assert_eq!(
+        scene.stage.told("resume").len(),
+        1,
+        "the way back has hooks of its own"
+    );
     check_that_one_side_serves(scene);
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use snapmigrate::cloud::Tags;
 use snapmigrate::execute::{
-    Audited, Claimant, Comparison, Control, Ended, Run, Sides, execute, take_over,
+    Audited, Claimant, Comparison, Control, Ended, Hooks, Run, Sides, execute, take_over,
 };
 use snapmigrate::journal::{Entry, Journal};
 use snapmigrate::quiesce::channel::Channel;
@@ -63,6 +63,7 @@ fn sides(stage: &Stage, scenario: &Scenario) -> Sides {
         target: stage.target.clone(),
         source_host: Some(host(&stage.lab, &scenario.source.instance)),
         target_host: Some(host(&stage.lab, &scenario.target.instance)),
+        hooks: Hooks::Named,
         comparison: Comparison::Audit(Box::new(move |pairs, _| {
             let pairs: Vec<_> = pairs
                 .iter()

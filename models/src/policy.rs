@@ -7,10 +7,12 @@ use crate::ids::{AccountId, InstanceId, Region, Zone};
 use crate::units::Timestamp;
 
 mod file;
+mod hooks;
 mod hours;
 mod wish;
 
 pub use file::{FORMAT, PolicyError};
+pub use hooks::{HookPhase, HookPolicy, HookTime};
 pub use hours::Hours;
 pub use wish::ImpossibleWish;
 
@@ -67,6 +69,9 @@ pub struct Policy {
     /// What path `direct` may do; absent: it is only shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direct: Option<DirectPolicy>,
+    /// Commands of the operator's around the named phases.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookPolicy>,
 }
 
 /// Where the database goes.

@@ -97,8 +97,29 @@ pub struct Actual {
     /// From the first CreateSnapshots call until that set was completed.
     pub base_snapshot_seconds: Option<f64>,
     /// Named instants of the cutover: `fence`, `freeze`, `snapshots_answered`, `thaw`,
-    /// `last_source_write`, `activated`, `first_target_write` (RFC 3339, milliseconds).
+    /// `last_source_write`, `activated`, `first_target_write`, and `switched` where hooks follow the activation (RFC
+    /// 3339, milliseconds).
     pub times: BTreeMap<String, String>,
+    /// Hooks that were run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<ReportedHook>,
+}
+
+/// A hook that ended well.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReportedHook {
+    /// As in the policy.
+    pub name: String,
+    /// Around what, `fence`.
+    pub phase: String,
+    /// `pre` or `post`.
+    pub when: String,
+    /// The round, the gate before a fence, or the number of the fence, that it was run for.
+    pub occasion: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// When it ended.
+    pub ended_at: Timestamp,
 }
 
 /// Identity and positions that were proved.

@@ -136,6 +136,13 @@ pub enum Action {
     TakeDown,
     /// Way back: detaches and deletes the restored volumes.
     DeleteVolumes,
+    /// A command of the operator's.
+    Hook {
+        /// As in the policy.
+        name: String,
+        /// The round, the gate before a fence, or the number of the fence, that it is run for.
+        occasion: u64,
+    },
     /// Way back: the source serves again.
     Unfence {
         /// Number of the fence.
@@ -323,6 +330,13 @@ pub enum StepResult {
         lsn: String,
         /// Its timeline, as before the cutover.
         timeline: u32,
+    },
+    /// A hook ended well.
+    HookRan {
+        /// How long it took; 0 where hooks are only named.
+        seconds: f64,
+        /// The end of what it said.
+        said: String,
     },
     /// Result of the full comparison.
     Compared {

@@ -2,7 +2,7 @@
 //!
 //! Tokens: `+60` lets 60 seconds pass; a step's name carries it out; `step!t` fails it (`t`ransient,
 //! `u`nknown, `c`redentials, `p`ermanent, `i`ntegrity); `step?` starts it without an answer;
-//! `op:abort` is a word of the operator. Steps: `preflight`, per round `b1` flushes before it, `s1` snapshots, `a1` awaits,
+//! `op:abort` is a word of the operator; `hook:dns@7` is a hook and its occasion. Steps: `preflight`, per round `b1` flushes before it, `s1` snapshots, `a1` awaits,
 //! `d1` measures, `h1` shares, `c1` copies, `w1` awaits copies, `round1` does all; `gate`,
 //! `check`, `fence`, `f2`; on path `direct` `prep`, `y1` syncs, `Y1` syncs whole, `z1` awaits, `keep`; `vol`, `att`, `up`, `prove`, `commit`, `act`, `cmp`, `clean`, `down`,
 //! `del`, `unf`; of a revert those in `story/revert.rs`.
@@ -47,6 +47,14 @@ pub(crate) struct Story {
     pub(crate) gate_seconds: f64,
     /// How the target takes a revert.
     pub(crate) target: revert::Mood,
+}
+
+fn hook_action(token: &str) -> Action {
+    let (name, occasion) = token.split_once('@').expect("an occasion");
+    Action::Hook {
+        name: name.trim_start_matches("hook:").to_owned(),
+        occasion: occasion.parse().expect("a number"),
+    }
 }
 
 impl Story {
@@ -150,6 +158,7 @@ impl Story {
             "down" => Action::TakeDown,
             "del" => Action::DeleteVolumes,
             "unf" => Action::Unfence { epoch },
+            hook if hook.starts_with("hook:") => hook_action(hook),
             _ => revert::action(self, step).unwrap_or_else(|| self.round_action(step)),
         }
     }
@@ -216,6 +225,10 @@ impl Story {
         };
         let round = action.round().and_then(|index| self.progress.round(index));
         match action {
+            Action::Hook { .. } => StepResult::HookRan {
+                seconds: 2.0,
+                said: String::new(),
+            },
             Action::TryRestore { .. } => StepResult::Tried {
                 restore: TriedRestore {
                     create_seconds: 12.0,

@@ -14,7 +14,7 @@ use super::{CliError, ConnectionArgs, Exit, Kind, StateArgs, Ui, channel, files,
 use crate::clock::Clock;
 use crate::cloud::{self, Cloud, Connection, Transport};
 use crate::execute::{
-    Claimant, Comparison, Control, Ended, ExecuteError, Run, Sides, execute, take_over,
+    Claimant, Comparison, Control, Ended, ExecuteError, Hooks, Run, Sides, execute, take_over,
 };
 use crate::journal::{Entry, Journal, JournalError};
 use crate::view;
@@ -144,6 +144,7 @@ async fn sides(connection: &ConnectionArgs, plan: &Plan) -> Result<Sides, CliErr
         source_host: host(database.map(|database| &database.source_host))?,
         target_host: host(database.map(|database| &database.target_host))?,
         comparison: Comparison::Bytes,
+        hooks: Hooks::Run,
     })
 }
 

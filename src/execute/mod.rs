@@ -39,6 +39,17 @@ pub struct Sides {
     pub target_host: Option<Channel>,
     /// How the final snapshots are compared.
     pub comparison: Comparison,
+    /// What becomes of the policy's hooks.
+    pub hooks: Hooks,
+}
+
+/// What becomes of the policy's hooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hooks {
+    /// They are run, as child processes.
+    Run,
+    /// They are only named: a rehearsal on a paused clock has no child processes.
+    Named,
 }
 
 /// How the final snapshots of both sides are compared.

@@ -24,7 +24,7 @@ use snapmigrate_models::step::Event;
 
 use super::{RehearseError, Stage, run};
 use crate::cloud::Wire;
-use crate::execute::{Control, Ended, ExecuteError, Run, Sides, execute};
+use crate::execute::{Control, Ended, ExecuteError, Hooks, Run, Sides, execute};
 use crate::journal::Journal;
 use crate::quiesce::channel::Channel;
 use meddler::{KillPoint, Meddler};
@@ -195,6 +195,7 @@ fn sides(stage: &Stage, scenario: &Scenario, ways: &Ways<'_>) -> Sides {
         source_host: host(&scenario.source.instance),
         target_host: host(&scenario.target.instance),
         comparison: run::audit(&stage.lab),
+        hooks: Hooks::Named,
     }
 }
 

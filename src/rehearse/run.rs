@@ -13,7 +13,7 @@ use snapmigrate_models::schedule::make_plan;
 use snapmigrate_models::step::{VolumeDelta, VolumePair};
 
 use super::{RehearseError, Stage};
-use crate::execute::{Audited, Claimant, Comparison, Control, Ended, Run, Sides, execute};
+use crate::execute::{Audited, Claimant, Comparison, Control, Ended, Hooks, Run, Sides, execute};
 use crate::journal::{Entry, Journal};
 use crate::quiesce::channel::{Channel, Simulated};
 
@@ -81,6 +81,7 @@ pub(super) async fn carry_out(
         source_host: Some(host(&stage.lab, &scenario.source.instance)),
         target_host: Some(host(&stage.lab, &scenario.target.instance)),
         comparison: audit(&stage.lab),
+        hooks: Hooks::Named,
     };
     let run = Run {
         clock: stage.clock,

@@ -110,6 +110,11 @@ fn outcome(result: &StepResult) -> String {
                 whole_bytes(blocks * BLOCK_BYTES)
             )
         }
+        StepResult::HookRan { seconds, said } => {
+            let said = said.lines().last().unwrap_or_default();
+            let words = if said.is_empty() { "" } else { ": " };
+            format!(" in {}{words}{said}", duration(*seconds))
+        }
         StepResult::Compared { verification } => format!(
             ", {} blocks, {} mismatches",
             verification.blocks_compared, verification.mismatches

@@ -1,6 +1,6 @@
 //! The report: predicted against actual, and the proof that nothing was lost.
 
-use snapmigrate_models::report::{Predicted, Report, ReportedRound, Verification};
+use snapmigrate_models::report::{Predicted, Report, ReportedHook, ReportedRound, Verification};
 use snapmigrate_models::units::Quantiles;
 
 use super::plan::{list, titled};
@@ -21,6 +21,7 @@ pub fn report(report: &Report) -> String {
             &spread(&report.spread),
         ),
         titled("Times", &times(report)),
+        titled("Hooks", &hooks(report)),
         titled("Proof", &proof(report)),
         titled(
             "Verification",
@@ -170,6 +171,17 @@ fn times(report: &Report) -> String {
     times.into_iter().fold(String::new(), |out, (name, at)| {
         out + &format!("  {at}  {}\n", name.replace('_', " "))
     })
+}
+
+/// What the operator's own commands took.
+fn hooks(report: &Report) -> String {
+    let line = |hook: &ReportedHook| {
+        let ReportedHook {
+            name, phase, when, ..
+        } = hook;
+        format!("  {name:<18} {when} {phase} {}: {}\n", hook.occasion, duration(hook.seconds))
+    };
+    report.actual.hooks.iter().map(line).collect()
 }
 
 fn proof(report: &Report) -> String {

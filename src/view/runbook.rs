@@ -4,6 +4,7 @@
 //! a step fails, how to go back and until when.
 
 mod failures;
+mod hooks;
 mod timetable;
 
 use serde::Serialize;
@@ -62,7 +63,7 @@ pub fn runbook(plan: &Plan, plan_file: &str) -> Runbook {
         heading: heading.to_owned(),
         body,
     };
-    Runbook {
+    let mut runbook = Runbook {
         title: format!("Runbook: {}", plan.name),
         sections: vec![
             section("In one minute", summary(plan)),
@@ -79,7 +80,13 @@ pub fn runbook(plan: &Plan, plan_file: &str) -> Runbook {
             section("The way back", way_back(plan, &names)),
             section("Afterwards", afterwards(plan, &names)),
         ],
+    };
+    if let Some(body) = hooks::hooks(plan) {
+        let before = runbook.sections.iter().position(|s| s.heading == "When a step fails");
+        let at = before.unwrap_or(runbook.sections.len());
+        runbook.sections.insert(at, section("Hooks", body));
     }
+    runbook
 }
 
 fn place(place: &Place) -> String {

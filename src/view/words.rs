@@ -85,6 +85,7 @@ pub fn action(action: &Action) -> String {
         Action::Prove => "prove that the target holds everything up to the fence".to_owned(),
         Action::Commit { epoch } => format!("make the fence permanent (epoch {epoch})"),
         Action::Activate { .. } => "promote the target".to_owned(),
+        Action::Hook { name, .. } => format!("hook {name}"),
         Action::Compare => "compare the final snapshots block by block".to_owned(),
         Action::Cleanup => "delete superfluous snapshots".to_owned(),
         Action::TakeDown => "way back: stop the target's database".to_owned(),

@@ -53,11 +53,17 @@ impl<D: Database> Scene<D> {
 
     /// Waits for the executor's end and proves everything.
     pub fn conclude(self, executor: Running) {
+        self.conclude_with(executor, |_, _| {});
+    }
+
+    /// The same with proofs of the caller's before the database's own.
+    pub fn conclude_with(self, executor: Running, check: impl Fn(&Stage<D>, &Value)) {
         let (status, [report, journal]) = executor.wait(PATIENCE);
         assert!(status.success(), "{status}: {report}\n{journal}");
         say(&report);
         let report = self.stage.report();
         check_report(&report);
+        check(&self.stage, &report);
         self.check_freeze(&report);
         D::check_hosts(&self.stage, &report);
         check_content(&self.stage, &report);

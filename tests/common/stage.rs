@@ -87,6 +87,29 @@ impl<D: Database> Stage<D> {
         }
     }
 
+    /// Adds a hook that files what it is told, one line per run, and ends with `status`.
+    pub fn add_hook(&self, name: &str, when: &str, status: u8) {
+        let file = text(&self.hook_file(name));
+        let (when, phase) = when.split_once(' ').expect("a time and a phase");
+        let hook = format!(
+            "\n[[hooks]]\nname = \"{name}\"\nphase = \"{phase}\"\nwhen = \"{when}\"\n\
+             command = [\"/bin/sh\", \"-c\", \"cat >> {file}; echo >> {file}; exit {status}\"]\n"
+        );
+        let policy = self.tool.read("policy.toml") + &hook;
+        fs::write(self.tool.file("policy.toml"), policy).expect("the policy can be written");
+    }
+
+    /// What a hook was told, run by run.
+    pub fn told(&self, name: &str) -> Vec<Value> {
+        let told = fs::read_to_string(self.hook_file(name)).unwrap_or_default();
+        let lines = told.lines().map(serde_json::from_str);
+        lines.map(|line| line.expect("a hook is told JSON")).collect()
+    }
+
+    fn hook_file(&self, name: &str) -> PathBuf {
+        self.tool.file(&format!("hook-{name}.jsonl"))
+    }
+
     /// From the account to a plan and its runbook.
     pub fn plan(&self) {
         let region = ["--source-region", SOURCE.1];

@@ -8,6 +8,7 @@ mod chain;
 mod cutover;
 mod direct;
 mod gate;
+mod hooks;
 mod retry;
 mod revert;
 mod trial;
@@ -172,16 +173,13 @@ pub fn decide_with(
             reason,
         };
     }
-    if progress.activated.is_some() {
-        return cutover::after_activation(view);
-    }
-    if progress.committed() {
-        return cutover::activate(view);
-    }
-    if progress.fence.is_some() {
-        return cutover::behind_fence(view);
-    }
-    chain::before_fence(view)
+    let next = match () {
+        () if progress.activated.is_some() => cutover::after_activation(view),
+        () if progress.committed() => cutover::activate(view),
+        () if progress.fence.is_some() => cutover::behind_fence(view),
+        () => chain::before_fence(view),
+    };
+    hooks::first(view, next)
 }
 
 impl View<'_> {

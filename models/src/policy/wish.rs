@@ -24,6 +24,7 @@ impl Policy {
     /// [`ImpossibleWish`] for the first that cannot.
     pub fn validate(&self) -> Result<(), ImpossibleWish> {
         self.numbers()?;
+        self.valid_hooks()?;
         if self.max_rounds == 0 {
             return Err(impossible("max_rounds", "0", "at least 1, the final round"));
         }

@@ -1,7 +1,7 @@
 //! What each event changes.
 
 use super::{
-    Activated, Closed, Failing, Fence, FenceFacts, FenceState, Freeze, GatePassage, Preflight,
+    Activated, Closed, Failing, Fence, FenceFacts, FenceState, Freeze, GatePassage, HookRun, Preflight,
     Progress, Proved, Refused, RoundProgress, Running, Syncing, revert,
 };
 use crate::step::{Action, Event, FailureClass, StepResult, Verb};
@@ -107,6 +107,7 @@ impl Progress {
             message,
             count,
             at,
+            resumptions: 0,
         };
         self.failing.insert(step, failing);
     }
@@ -121,7 +122,7 @@ impl Progress {
                 (self.revert_check, self.revert_attempts) = (None, 0);
                 self.failing
                     .values_mut()
-                    .for_each(|failing| failing.count = 0);
+                    .for_each(|failing| (failing.count, failing.resumptions) = (0, failing.resumptions + 1));
             }
             Verb::Postpone => (orders.postponed, orders.cutover) = (true, false),
             Verb::Cutover => (orders.postponed, orders.cutover) = (false, true),
@@ -144,6 +145,7 @@ impl Progress {
             return;
         }
         match action {
+            Action::Hook { name, occasion } => self.ran(at, name, *occasion, result),
             Action::Preflight => self.preflight = Some(preflight(result)),
             Action::Gate { attempt } => self.passed_gate(at, *attempt, result),
             Action::Checkpoint { attempt } => self.checkpoints.push(*attempt),
@@ -171,6 +173,20 @@ impl Progress {
         ) {
             self.undone.push(action.step_id());
         }
+    }
+
+    fn ran(&mut self, at: Timestamp, name: &str, occasion: u64, result: &StepResult) {
+        let StepResult::HookRan { seconds, .. } = result else {
+            return;
+        };
+        let name = name.to_owned();
+        let run = HookRun {
+            name: name.clone(),
+            occasion,
+            seconds: *seconds,
+            at,
+        };
+        self.hooks.insert(Action::Hook { name, occasion }.step_id(), run);
     }
 
     fn finished_round(&mut self, at: Timestamp, index: u32, action: &Action, result: &StepResult) {

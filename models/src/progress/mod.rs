@@ -89,6 +89,8 @@ pub struct Progress {
     pub way_back: Option<String>,
     /// Steps of the way back that are done, by step id.
     pub undone: Vec<String>,
+    /// Hooks that ended well, by step id.
+    pub hooks: BTreeMap<String, HookRun>,
     /// What the operator said.
     pub orders: Orders,
     /// What is waited for, and until when.
@@ -124,6 +126,21 @@ pub struct Failing {
     /// Failures in a row, since the last word of the operator.
     pub count: u32,
     /// When it failed last.
+    pub at: Timestamp,
+    /// How often the run was resumed since.
+    pub resumptions: u32,
+}
+
+/// A hook that ended well.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HookRun {
+    /// As in the policy.
+    pub name: String,
+    /// The round, the gate before a fence, or the number of the fence, that it was run for.
+    pub occasion: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// When it ended.
     pub at: Timestamp,
 }
 

@@ -102,6 +102,10 @@ impl Progress {
 
     /// Whether the state of things allows `action`.
     fn may(&self, action: &Action) -> Result<(), String> {
+        if let Action::Hook { .. } = action {
+            let ran = self.hooks.contains_key(&action.step_id());
+            return require(!ran, "the hook ended well before");
+        }
         let over = "the source serves again: a new plan begins anew";
         require(!self.reverted(), over)?;
         match action {

@@ -1,5 +1,7 @@
 //! Building the report: the plan's predictions beside what the progress holds.
 
+mod hooks;
+
 use std::collections::BTreeMap;
 
 use chrono::SecondsFormat;
@@ -103,7 +105,9 @@ fn actual(plan: &Plan, progress: &Progress) -> Actual {
                 "first_target_write",
                 activated.map(|activated| activated.first_target_write),
             ),
+            ("switched", hooks::switched(plan, progress)),
         ]),
+        hooks: hooks::reported(plan, progress),
     }
 }
 

@@ -40,6 +40,7 @@ impl Action {
             Self::Cleanup => "cleanup".into(),
             Self::TakeDown => "take-down".into(),
             Self::DeleteVolumes => "delete-volumes".into(),
+            Self::Hook { name, occasion } => format!("hook.{name}.{occasion}"),
             Self::Unfence { epoch } => format!("unfence.{epoch}"),
             Self::CheckRevert { attempt } => format!("check-revert.{attempt}"),
             Self::FenceTarget { epoch } => format!("fence-target.{epoch}"),

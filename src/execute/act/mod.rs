@@ -10,6 +10,7 @@ mod delta;
 mod direct;
 mod freeze;
 mod gate;
+mod hooks;
 mod preflight;
 mod restore;
 mod revert;
@@ -68,6 +69,7 @@ pub(super) async fn act(context: &Context<'_>, action: &Action) -> Result<StepRe
         Action::Prove => context.prove().await,
         Action::Commit { epoch } => context.commit(*epoch).await,
         Action::Activate { epoch } => context.activate(*epoch).await,
+        Action::Hook { name, occasion } => context.hook(name, *occasion).await,
         Action::Compare => context.compare().await,
         Action::Cleanup => context.cleanup().await,
         Action::TakeDown => context.take_down().await,

@@ -29,6 +29,7 @@ impl Context<'_> {
         )
         .await?;
         self.volumes_are_as_planned().await?;
+        self.hooks_can_run()?;
         let direct = self
             .plan
             .rounds

@@ -35,6 +35,7 @@ impl Progress {
             A::FenceTarget { .. } => matches!(result, R::TargetFenced { .. }),
             A::IsolateTarget { .. } => matches!(result, R::TargetIsolated { .. }),
             A::ReopenSource { .. } => matches!(result, R::SourceReopened { .. }),
+            A::Hook { .. } => matches!(result, R::HookRan { .. }),
             A::Compare => matches!(result, R::Compared { .. }),
             A::Share { .. }
             | A::Sync { .. }
