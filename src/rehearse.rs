@@ -5,15 +5,18 @@
 
 mod campaign;
 mod faults;
+mod fleet;
 mod many;
 mod run;
 
 pub use campaign::campaign;
+pub use fleet::FleetStage;
 pub use many::{fault_campaign, kill_campaign};
 pub use run::{Rehearsed, rehearse};
 
 use chrono::TimeDelta;
 use serde::Deserialize;
+use snapmigrate_lab::scenario::ScenarioError;
 use snapmigrate_lab::{ApiError, Lab, LabError, Scenario};
 use snapmigrate_models::ids::{AccountId, InvalidId};
 use snapmigrate_models::policy::{Policy, PolicyError};
@@ -54,6 +57,12 @@ pub enum RehearseError {
     /// The scenario's `[measure]` cannot be used.
     #[error("the scenario's [measure] cannot be used")]
     Measure(#[source] Box<toml::de::Error>),
+    /// The scenario's `[fleet]` cannot be used.
+    #[error("the scenario's [fleet] cannot be used")]
+    Fleet(#[source] Box<toml::de::Error>),
+    /// A scenario that a fleet's instances are like cannot be used.
+    #[error("a scenario that the fleet names cannot be used")]
+    Template(#[from] ScenarioError),
     /// A name in the scenario does not have the form of its kind.
     #[error("the scenario names something that cannot be")]
     Name(#[from] InvalidId),

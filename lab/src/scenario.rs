@@ -1,7 +1,7 @@
 //! The scenario file `snapmigrate.scenario/1`: what a lab holds and how it behaves.
 //!
 //! It must not know the world that is built from it, nor read the product's own tables
-//! (`[policy]` and `[measure]` are only carried).
+//! (`[policy]`, `[measure]` and `[fleet]` are only carried).
 
 mod check;
 mod dist;
@@ -164,6 +164,8 @@ pub struct Scenario {
     pub policy: Table,
     /// How to measure, for the product.
     pub measure: Table,
+    /// How many instances like this one there are, for the product's fleet planning; the lab holds one.
+    pub fleet: Table,
     /// Where relative paths in the scenario start: its file's directory.
     pub base_dir: PathBuf,
 }
@@ -189,6 +191,8 @@ struct File {
     policy: Table,
     #[serde(default)]
     measure: Table,
+    #[serde(default)]
+    fleet: Table,
 }
 
 impl Scenario {
@@ -275,6 +279,7 @@ impl File {
             faults: self.faults,
             policy: self.policy,
             measure: self.measure,
+            fleet: self.fleet,
             base_dir: PathBuf::from("."),
         })
     }

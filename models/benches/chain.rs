@@ -77,9 +77,9 @@ fn ten_thousand_draws(bencher: divan::Bencher<'_, '_>, volumes: u32) {
     let model = group(volumes);
     let itinerary = Itinerary {
         base_at: NOW,
-        transfer_from: None,
         rounds: vec![NOW; 5],
         fence: NOW,
+        ..Itinerary::default()
     };
     bencher.bench(|| {
         let chain = Chain::of(&model, Circumstances::plain(TransferPath::Copy), NOW);

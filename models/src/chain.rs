@@ -125,6 +125,8 @@ pub struct Itinerary {
     pub base_at: f64,
     /// The base exists and is completed: only its transfer is still to do, from `transfer_from`.
     pub transfer_from: Option<f64>,
+    /// Its data is in the target too.
+    pub landed: bool,
     /// Rounds between base and final, not before.
     pub rounds: Vec<f64>,
     /// The fence, not before.
@@ -202,7 +204,19 @@ impl Chain {
         if itinerary.transfer_from.is_some() {
             base.snapshot_seconds = 0.0;
         }
+        if itinerary.landed {
+            (base.transfer_seconds, base.unseen_seconds) = (0.0, 0.0);
+        }
         base
+    }
+
+    /// When the base's data is in the target.
+    #[must_use]
+    pub fn base_in_target(&self, itinerary: &Itinerary, draw: &Draw) -> f64 {
+        let base = self.base(itinerary, draw);
+        itinerary.transfer_from.map_or(base.ready(), |from| {
+            from + base.transfer_seconds + base.unseen_seconds
+        })
     }
 
     /// One incremental round taken at `at`, after a CHECKPOINT.

@@ -22,6 +22,7 @@ pub mod evidence;
 pub mod faults;
 #[cfg(test)]
 mod fixtures;
+pub mod fleet;
 pub mod forecast;
 pub mod format;
 pub mod history;

@@ -34,6 +34,12 @@ pub struct Limits {
     pub initialization_mib_per_second_min: u32,
     /// Highest provisioned initialization rate.
     pub initialization_mib_per_second_max: u32,
+    /// Lasting rate of one call that makes something, per account and region.
+    pub mutating_calls_per_second: f64,
+    /// Lasting rate of one Describe call, per account and region.
+    pub describe_calls_per_second: f64,
+    /// Snapshots in one region.
+    pub snapshots_per_region: u64,
 }
 
 /// The limits this program was built with.

@@ -8,11 +8,13 @@ use crate::units::Timestamp;
 
 mod file;
 mod hooks;
+mod fleet;
 mod hours;
 mod wish;
 
 pub use file::{FORMAT, PolicyError};
 pub use hooks::{HookPhase, HookPolicy, HookTime};
+pub use fleet::{FleetMember, FleetPolicy};
 pub use hours::Hours;
 pub use wish::ImpossibleWish;
 
@@ -72,6 +74,9 @@ pub struct Policy {
     /// Commands of the operator's around the named phases.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookPolicy>,
+    /// Many instances to be planned together; absent: one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetPolicy>,
 }
 
 /// Where the database goes.

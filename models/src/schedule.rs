@@ -9,7 +9,7 @@ mod demand;
 mod error;
 mod fences;
 mod keys;
-mod levels;
+pub(crate) mod levels;
 mod oracle;
 mod play;
 mod rivals;
@@ -17,10 +17,12 @@ mod search;
 mod verdict;
 mod what_if;
 
+use std::collections::BTreeMap;
+
 use crate::calibration::History;
 use crate::chain::{Circumstances, Run};
 use crate::cost::lines;
-use crate::draws::draws;
+use crate::draws::DRAWS;
 use crate::forecast::fit_with;
 use crate::format::{Document, digest_of};
 use crate::ids::SnapshotId;
@@ -31,10 +33,11 @@ use crate::policy::{Policy, TransferPath};
 use crate::profile::Profile;
 use crate::units::{Quantiles, Timestamp, at_epoch_seconds, epoch_seconds, span};
 
+pub(crate) use demand::Demand;
 pub use error::PlanError;
 pub(crate) use play::Play;
 pub use rivals::{Comparison, compare};
-use search::{Candidate, Search};
+pub(crate) use search::{Candidate, Found, Search};
 
 /// Makes the plan for `profile` under `policy`, as of `now`. The same arguments give the same
 /// bytes. A chain that does not converge is a plan with that verdict, not an error.
@@ -61,47 +64,75 @@ pub fn make_plan_with(
     now: Timestamp,
     seed: u64,
 ) -> Result<Plan, PlanError> {
-    let demand = demand::Demand::of(profile, policy, now)?;
+    let demand = Demand::of(profile, policy, now)?;
     let model = fit_with(profile, policy, history);
     let search = Search::new(&model, &demand, now, seed)?;
     let found = search.best()?;
-    let play = Play::of(&search.chain, &found.candidate, &model, seed);
-    let verdict = verdict::judge(&search, &found, &play, policy);
-    let spent = play.spending(&model, &demand);
+    let origin = Origin {
+        parent: None,
+        profile_digest: digest_of(profile),
+        policy,
+        now,
+        seed,
+        draws: DRAWS,
+    };
+    Ok(draw_up(&origin, &search, &found)?.sealed())
+}
+
+/// Where a plan comes from.
+pub(crate) struct Origin<'a> {
+    pub(crate) parent: Option<String>,
+    pub(crate) profile_digest: String,
+    pub(crate) policy: &'a Policy,
+    pub(crate) now: Timestamp,
+    pub(crate) seed: u64,
+    /// Draws behind the forecast.
+    pub(crate) draws: usize,
+}
+
+/// The plan of a schedule that was found, not sealed yet.
+///
+/// # Errors
+/// [`PlanError`] when it is not affordable.
+pub(crate) fn draw_up(
+    origin: &Origin<'_>,
+    search: &Search<'_>,
+    found: &Found,
+) -> Result<Plan, PlanError> {
+    let (demand, policy) = (search.demand, origin.policy);
+    let play = Play::of(search, &found.candidate, origin.seed, origin.draws);
+    let verdict = verdict::judge(search, found, &play, policy);
+    let spent = play.spending(search.model, demand);
     demand.affordable(&spent)?;
-    let window = found.candidate.window;
-    let plan = Plan {
+    Ok(Plan {
         format: Plan::FORMAT.to_owned(),
         digest: String::new(),
-        parent: None,
+        parent: origin.parent.clone(),
         name: policy.name.clone(),
-        made_at: now,
-        seed,
-        profile_digest: digest_of(profile),
+        made_at: origin.now,
+        seed: origin.seed,
+        profile_digest: origin.profile_digest.clone(),
         policy: policy.clone(),
         source: demand.source.clone(),
         target: demand.target.clone(),
         verdict: verdict.verdict,
         binding_constraint: verdict.binding.clone(),
         confidence: search.level,
-        forecast: play.forecast(&model, &spent),
+        forecast: play.forecast(search.model, &spent),
         rounds: play.rounds(&found.candidate, demand.path),
-        window,
-        volumes: planned_volumes(profile, &demand),
-        paths: path_choices(&search, &found.candidate, seed),
+        window: found.candidate.window,
+        volumes: planned_volumes(demand),
+        paths: path_choices(search, &found.candidate),
         cost: lines(&spent),
-        bounds: bounds(policy, &search, &found, &play),
-        what_if: what_if::what_if(&search, &found),
-        alternatives: alternatives::alternatives(&demand, policy, verdict.verdict),
+        bounds: bounds(policy, search, found, &play),
+        what_if: what_if::what_if(search, found),
+        alternatives: alternatives::alternatives(demand, policy, verdict.verdict),
         rationale: verdict.rationale,
-        model,
-    };
-    Ok(plan.sealed())
+        model: search.model.clone(),
+    })
 }
 
-fn planned_volumes(profile: &Profile, demand: &demand::Demand) -> Vec<PlannedVolume> {
-    let mut facts: Vec<&VolumeFacts> = profile.inventory.volumes.iter().collect();
-    facts.sort_by(|a, b| a.volume.cmp(&b.volume));
+fn planned_volumes(demand: &Demand) -> Vec<PlannedVolume> {
     let base =
         |facts: &VolumeFacts| -> Option<SnapshotId> { demand.reusable.get(&facts.volume).cloned() };
     let one = |facts: &VolumeFacts| PlannedVolume {
@@ -116,11 +147,11 @@ fn planned_volumes(profile: &Profile, demand: &demand::Demand) -> Vec<PlannedVol
         kms_key: facts.kms_key.clone(),
         reusable_base: base(facts),
     };
-    facts.into_iter().map(one).collect()
+    demand.facts.iter().map(one).collect()
 }
 
 /// Numbers the gate compares with.
-fn bounds(policy: &Policy, search: &Search<'_>, found: &search::Found, play: &Play) -> Bounds {
+fn bounds(policy: &Policy, search: &Search<'_>, found: &Found, play: &Play) -> Bounds {
     let window = found.candidate.window;
     let downtime = play.forecast_downtime().p90;
     let finish = policy.latest_finish.map(|latest| latest - span(downtime));
@@ -133,48 +164,38 @@ fn bounds(policy: &Policy, search: &Search<'_>, found: &search::Found, play: &Pl
 }
 
 /// Every path of every volume, those that apply with their time and price.
-fn path_choices(search: &Search<'_>, candidate: &Candidate, seed: u64) -> Vec<PathChoice> {
+fn path_choices(search: &Search<'_>, candidate: &Candidate) -> Vec<PathChoice> {
     let (model, demand) = (search.model, search.demand);
-    let mut choices = Vec::new();
-    for option in &demand.options {
-        let chosen = option.available && option.path == demand.path;
-        let timed = (option.applies && option.path != TransferPath::Clone)
-            .then(|| hop(search, candidate, option, seed));
-        choices.push(PathChoice {
+    let mut hops: BTreeMap<TransferPath, (Quantiles, f64)> = BTreeMap::new();
+    let mut choice = |option: &PathOption| {
+        let timed = (option.applies && option.path != TransferPath::Clone).then(|| {
+            *hops
+                .entry(option.path)
+                .or_insert_with(|| hop(search, candidate, option.path))
+        });
+        PathChoice {
             volume: option.volume.clone(),
             path: option.path,
-            chosen,
+            chosen: option.available && option.path == demand.path,
             reason: option.reason.clone(),
             final_hop_seconds: timed.as_ref().map(|timed| timed.0),
             cost_usd: timed.map(|timed| demand.price(model, option.path, timed.1)),
-        });
-    }
-    choices
+        }
+    };
+    demand.options.iter().map(&mut choice).collect()
 }
 
 /// Snapshot and transfer of the final round on a path, and the bytes of all rounds.
-fn hop(
-    search: &Search<'_>,
-    candidate: &Candidate,
-    option: &PathOption,
-    seed: u64,
-) -> (Quantiles, f64) {
-    let chain = search.chain.under(Circumstances::plain(option.path));
-    let rounds = candidate.itinerary.rounds.len() + 2;
-    let all = draws(seed, chain.volumes(), rounds, crate::draws::SEARCH_DRAWS);
-    let runs: Vec<Run> = all
-        .iter()
+fn hop(search: &Search<'_>, candidate: &Candidate, path: TransferPath) -> (Quantiles, f64) {
+    let chain = search.chain.under(Circumstances::plain(path));
+    let draws = search.draws.iter();
+    let runs: Vec<Run> = draws
         .map(|draw| chain.run(&candidate.itinerary, draw))
         .collect();
     let hop = |run: &Run| run.cutover.round.snapshot_seconds + run.cutover.round.transfer_seconds;
     let bytes = |run: &Run| {
-        let rounds: f64 = run
-            .rounds
-            .iter()
-            .skip(1)
-            .map(|round| round.delta_bytes)
-            .sum();
-        rounds + run.cutover.round.delta_bytes
+        let rounds = run.rounds.iter().skip(1).map(|round| round.delta_bytes);
+        rounds.sum::<f64>() + run.cutover.round.delta_bytes
     };
     let mut all_bytes: Vec<f64> = runs.iter().map(bytes).collect();
     let seconds = Quantiles::of(&mut runs.iter().map(hop).collect::<Vec<f64>>());
@@ -189,16 +210,14 @@ pub(crate) fn window(start: f64, end: f64) -> Window {
     }
 }
 
-/// The paths of one volume, for the demand.
+/// The paths of each volume, for the demand.
 pub(crate) fn volume_options(
     facts: &[VolumeFacts],
     source: &Place,
     target: &Place,
     policy: &Policy,
 ) -> Vec<PathOption> {
-    let mut sorted: Vec<&VolumeFacts> = facts.iter().collect();
-    sorted.sort_by(|a, b| a.volume.cmp(&b.volume));
-    sorted
+    facts
         .iter()
         .flat_map(|facts| options(facts, source, target, policy))
         .collect()

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
-use snapmigrate_models::check::check;
+use snapmigrate_models::check::{Findings, check};
 use snapmigrate_models::inventory::Inventory;
 use snapmigrate_models::plan::Plan;
 
-use super::{CliError, ConnectionArgs, Exit, Ui, files, runtime};
+use super::{CliError, ConnectionArgs, Exit, Kind, Ui, files, runtime};
 use crate::clock::Clock;
-use crate::cloud::{self, Transport};
+use crate::cloud::{self, Cloud, Transport};
 use crate::measure::{self, MeasureError, Subject};
 use crate::view;
 
@@ -62,15 +62,54 @@ async fn live(plan: &Plan, connection: &ConnectionArgs) -> Result<Inventory, Cli
     connection
         .region
         .get_or_insert_with(|| plan.source.region.to_string());
-    let clock = Clock::System;
-    let failed = |error: MeasureError| {
-        CliError::failed("cannot look at the source account; nothing was changed").caused_by(error)
-    };
-    let cloud = cloud::connect(&connection, &Transport::Network, clock).await;
-    let cloud = cloud.map_err(|error| failed(error.into()))?;
-    measure::inventory(&cloud, &clock, &subject(plan))
+    let cloud = cloud::connect(&connection, &Transport::Network, Clock::System).await;
+    fresh(
+        &cloud.map_err(|error| unseen(error.into()))?,
+        plan,
+        Clock::System,
+    )
+    .await
+}
+
+/// What stands at the source of `plan` right now.
+async fn fresh(source: &Cloud, plan: &Plan, clock: Clock) -> Result<Inventory, CliError> {
+    measure::inventory(source, &clock, &subject(plan))
         .await
-        .map_err(failed)
+        .map_err(unseen)
+}
+
+fn unseen(error: MeasureError) -> CliError {
+    CliError::failed("cannot look at the source account; nothing was changed").caused_by(error)
+}
+
+/// Checks `plan` against what stands in the account before anything is done for it; what does not forbid it
+/// is told.
+///
+/// # Errors
+/// [`CliError`] when a finding forbids it, with all findings.
+pub async fn before_start(
+    source: &Cloud,
+    plan: &Plan,
+    clock: Clock,
+    ui: &Ui,
+) -> Result<(), CliError> {
+    let findings = check(plan, &fresh(source, plan, clock).await?, clock.now());
+    if findings.refused() {
+        return Err(refusal(&findings));
+    }
+    if !findings.findings.is_empty() {
+        ui.note(view::findings(&findings).trim_end());
+    }
+    Ok(())
+}
+
+/// Findings that forbid executing a plan, as an error.
+pub fn refusal(findings: &Findings) -> CliError {
+    CliError::new(
+        Kind::Refused,
+        "the check refuses the plan; nothing was changed",
+    )
+    .hint(view::findings(findings))
 }
 
 fn subject(plan: &Plan) -> Subject {
@@ -82,5 +121,34 @@ fn subject(plan: &Plan) -> Subject {
                 .map(|volume| volume.volume.clone())
                 .collect(),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use snapmigrate_lab::Scenario;
+    use snapmigrate_models::schedule::make_plan;
+
+    use super::*;
+    use crate::rehearse::Stage;
+
+    const SCENARIO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/scenarios/tiny.toml");
+
+    #[tokio::test(start_paused = true)]
+    async fn a_plan_that_the_account_outgrew_is_refused_before_anything_is_done() {
+        let scenario = Scenario::load(std::path::Path::new(SCENARIO)).expect("a scenario");
+        let stage = Stage::set(&scenario, 1).await.expect("a stage");
+        let profile = stage.measure(&scenario).await.expect("a profile");
+        let plan = make_plan(&profile, &stage.policy, stage.clock.now(), 1).expect("a plan");
+        let ui = Ui::new(false);
+        let fits = before_start(&stage.source, &plan, stage.clock, &ui).await;
+        assert!(fits.is_ok(), "{fits:?}");
+        let mut grown = plan;
+        grown.volumes[0].size_gib -= 1;
+        let grown = grown.sealed();
+        let refused = before_start(&stage.source, &grown, stage.clock, &ui).await;
+        let error = refused.expect_err("the volume is larger than planned for");
+        assert_eq!(error.kind(), Kind::Refused);
+        assert!(error.to_string().contains("GiB, is"), "{error}");
     }
 }

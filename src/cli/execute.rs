@@ -10,7 +10,7 @@ use snapmigrate_models::report::{self, Report, RunOutcome};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{CliError, ConnectionArgs, Exit, Kind, StateArgs, Ui, channel, files, runtime};
+use super::{CliError, ConnectionArgs, Exit, Kind, StateArgs, Ui, channel, check, files, runtime};
 use crate::clock::Clock;
 use crate::cloud::{self, Cloud, Connection, Transport};
 use crate::execute::{
@@ -60,8 +60,8 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     let plan = files::plan(&args.plan)?;
     let path = args.journal.clone().unwrap_or_else(|| beside(&args.plan));
     ui.note(&format!("journal {}", path.display()));
-    let mut journal = Journal::open(&path, &plan).map_err(unusable)?;
-    let ended = runtime::network(drive(args, &plan, &path, &mut journal, ui))??;
+    let begun = path.exists().then(|| opened(&path, &plan)).transpose()?;
+    let (journal, ended) = runtime::network(drive(args, &plan, &path, begun, ui))??;
     remember(args, &plan, &journal, ui);
     let report = report::build(&plan, journal.progress());
     if let Some(output) = &args.output {
@@ -69,6 +69,10 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     }
     ui.show(&report, view::report)?;
     Ok(exit(&ended, &report, ui))
+}
+
+fn opened(path: &Path, plan: &Plan) -> Result<Journal, CliError> {
+    Journal::open(path, plan).map_err(unusable)
 }
 
 /// Keeps what a migration that ended taught, for the next plan.
@@ -95,14 +99,22 @@ async fn drive(
     args: &Args,
     plan: &Plan,
     path: &Path,
-    journal: &mut Journal,
+    begun: Option<Journal>,
     ui: &Ui,
-) -> Result<Ended, CliError> {
+) -> Result<(Journal, Ended), CliError> {
     let sides = sides(&args.connection, plan).await?;
+    // Once it has begun the executor itself looks at what it is about to touch: preflight and gate.
+    if begun
+        .as_ref()
+        .is_none_or(|journal| journal.progress().entries == 0)
+    {
+        check::before_start(&sides.source, plan, Clock::System, ui).await?;
+    }
     if args.take_over {
         let taken = take_over(&sides.source, plan).await;
         taken.map_err(|error| broken(ExecuteError::Claim(error)))?;
     }
+    let mut journal = begun.map_or_else(|| opened(path, plan), Ok)?;
     let (asked, stop) = watch::channel(false);
     let signals = stop_on_signals(asked)?;
     let mut watcher = |entry: &Entry, _: &Progress| {
@@ -119,9 +131,9 @@ async fn drive(
         control: Control::beside(path, stop),
         watcher: &mut watcher,
     };
-    let ended = execute(&sides, journal, run).await;
+    let ended = execute(&sides, &mut journal, run).await;
     signals.abort();
-    ended.map_err(broken)
+    Ok((journal, ended.map_err(broken)?))
 }
 
 /// This machine and this journal.

@@ -1,5 +1,6 @@
 //! `plan`: from a profile and a policy to a plan.
 
+mod fleet;
 mod rivals;
 
 use std::path::PathBuf;
@@ -32,17 +33,20 @@ Examples:
     --target-zone eu-west-1a --max-write-downtime-seconds 900 -o plan.json
   snapmigrate plan --instance i-0abc --source-region us-east-1 --policy policy.toml
   snapmigrate plan --scenario fixtures/scenarios/fourteen-hours.toml -o plan.json
+  snapmigrate plan --policy fleet.toml --profile profiles/ -o plans/ --picture fleet.svg
+  snapmigrate plan --scenario fixtures/scenarios/fleet.toml --picture fleet.svg
   snapmigrate plan --rivals --profile profile.json --policy policy.toml --seeds 5"
 )]
 pub struct Args {
-    /// Profile that `measure` wrote.
+    /// Profile that `measure` wrote; for a policy with a fleet those of all its instances, as files or folders.
     #[arg(
         long,
         value_name = "FILE",
+        num_args = 1..,
         required_unless_present_any = ["instance", "scenario"],
         conflicts_with_all = ["instance", "scenario"]
     )]
-    profile: Option<PathBuf>,
+    profile: Vec<PathBuf>,
     /// Measure this scenario's instance on the embedded lab, and plan by the scenario's policy; may be given
     /// several times with --rivals.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["instance", "policy"])]
@@ -61,9 +65,12 @@ pub struct Args {
     /// What is wanted and allowed, in TOML.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// File to write the plan to.
+    /// File to write the plan to; for a fleet the folder for `fleet.json` and each instance's own plan.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// For a fleet: file to draw its timeline in, as SVG.
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
     /// Plan as if it were this time (RFC 3339) [default: now; with --profile, when it was measured if that is later].
     #[arg(long, value_name = "TIME")]
     at: Option<DateTime<Utc>>,
@@ -89,14 +96,27 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
         now,
         seed,
     } = match args.scenario.as_slice() {
-        [] => given(args, ui)?,
-        [path] => rivals::measured(path, None)?,
+        [] => match policy(args)? {
+            policy if policy.fleet.is_some() => return fleet::of_files(args, &policy, ui),
+            policy => given(args, policy, ui)?,
+        },
+        [path] => match fleet::staged(path)? {
+            Some(stage) => return fleet::of_scenario(args, &stage, ui),
+            None => rivals::measured(path, None)?,
+        },
         _ => {
             return Err(CliError::usage(
                 "--scenario: one at a time, without --rivals",
             ));
         }
     };
+    if args.picture.is_some() {
+        return Err(
+            CliError::usage("--picture draws the timeline of a fleet").hint(
+                "a fleet is a policy with [[fleet.instances]], or a scenario with [[fleet.groups]]",
+            ),
+        );
+    }
     let history = match args.scenario.is_empty() {
         true => args.state.read(ui).learned(),
         false => History::default(),
@@ -117,8 +137,7 @@ struct Given {
     seed: u64,
 }
 
-fn given(args: &Args, ui: &Ui) -> Result<Given, CliError> {
-    let policy = policy(args)?;
+fn given(args: &Args, policy: Policy, ui: &Ui) -> Result<Given, CliError> {
     let profile = profile(args, ui)?;
     let now = args
         .at
@@ -171,9 +190,13 @@ fn policy(args: &Args) -> Result<Policy, CliError> {
 }
 
 fn profile(args: &Args, ui: &Ui) -> Result<Profile, CliError> {
-    match (&args.profile, &args.instance) {
-        (Some(path), _) => files::profile(path),
-        (None, Some(instance)) => {
+    match (args.profile.as_slice(), &args.instance) {
+        ([path], _) => files::profile(path),
+        ([_, second, ..], _) => Err(CliError::usage(format!(
+            "--profile {}: one profile is enough for a policy without a fleet",
+            second.display()
+        ))),
+        ([], Some(instance)) => {
             let subject = Subject::Instance(instance.clone());
             runtime::network(measure::read(
                 &subject,
@@ -182,6 +205,6 @@ fn profile(args: &Args, ui: &Ui) -> Result<Profile, CliError> {
                 ui,
             ))?
         }
-        (None, None) => Err(CliError::usage("give --profile FILE or --instance ID")),
+        ([], None) => Err(CliError::usage("give --profile FILE or --instance ID")),
     }
 }

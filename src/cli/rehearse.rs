@@ -10,7 +10,7 @@ use snapmigrate_models::faults::FaultCampaign;
 use snapmigrate_models::report::RunOutcome;
 
 use super::error::Kind;
-use super::{CliError, Exit, Ui, runtime};
+use super::{CliError, Exit, Ui, check, runtime};
 use crate::execute::Ended;
 use crate::journal::Journal;
 use crate::rehearse::{Rehearsed, campaign, fault_campaign, kill_campaign, rehearse};
@@ -181,10 +181,12 @@ fn show(rehearsed: &Rehearsed, ui: &Ui) -> Result<Exit, CliError> {
         ui.text(&view::plan(&rehearsed.plan))?;
         ui.text("")?;
     }
+    if rehearsed.ended.is_some() && !rehearsed.findings.findings.is_empty() {
+        ui.note(view::findings(&rehearsed.findings).trim_end());
+    }
     ui.show(&rehearsed.report, view::report)?;
     match &rehearsed.ended {
-        None => Err(CliError::new(Kind::Refused, "the check refuses the plan")
-            .hint(view::findings(&rehearsed.findings))),
+        None => Err(check::refusal(&rehearsed.findings)),
         Some(Ended::Closed { outcome, .. }) => Ok(exit(*outcome, &rehearsed.report)),
         Some(Ended::AwaitingOperator { reason }) => {
             Err(CliError::new(Kind::Waiting, reason.clone()))

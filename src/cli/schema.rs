@@ -6,6 +6,7 @@ use snapmigrate_models::backtest::Backtest;
 use snapmigrate_models::campaign::Campaign;
 use snapmigrate_models::check::Findings;
 use snapmigrate_models::faults::FaultCampaign;
+use snapmigrate_models::fleet::FleetPlan;
 use snapmigrate_models::history::PastMigrations;
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::policy::Policy;
@@ -21,17 +22,17 @@ use super::{CliError, Exit, Ui};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Published: profile, policy, plan, findings, status, report, verify, backtest, sync,
-campaign, faults, history
+campaign, faults, history, fleet
 
 Examples:
   snapmigrate schema plan > plan.schema.json"
 )]
 pub struct Args {
-    /// Document: profile, policy, plan, findings, status, report, verify, backtest, sync, campaign, faults, history.
+    /// Document: profile, policy, plan, findings, status, report, verify, backtest, sync, campaign, faults, history, fleet.
     name: String,
 }
 
-const PUBLISHED: &str = "profile, policy, plan, findings, status, report, verify, backtest, sync, campaign, faults, history";
+const PUBLISHED: &str = "profile, policy, plan, findings, status, report, verify, backtest, sync, campaign, faults, history, fleet";
 const LATER: [&str; 1] = ["scenario"];
 
 pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
@@ -53,6 +54,7 @@ fn schema(name: &str) -> Result<Value, CliError> {
         "campaign" => schema_for!(Campaign).to_value(),
         "faults" => schema_for!(FaultCampaign).to_value(),
         "history" => schema_for!(PastMigrations).to_value(),
+        "fleet" => schema_for!(FleetPlan).to_value(),
         _ => return Err(unpublished(name)),
     };
     Ok(named(schema, name))

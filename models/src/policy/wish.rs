@@ -41,6 +41,9 @@ impl Policy {
             let key = "target.initialization_mib_per_second";
             return Err(impossible(key, &rate.to_string(), "100 to 300"));
         }
+        if let Some(fleet) = &self.fleet {
+            fleet.validate()?;
+        }
         let zone = self.zone()?;
         let hours = |window: &WindowPolicy| window.hours(zone).map(drop);
         self.windows.iter().try_for_each(hours)
@@ -68,7 +71,7 @@ impl Policy {
     }
 }
 
-fn number(
+pub(super) fn number(
     key: &'static str,
     value: f64,
     valid: impl Fn(f64) -> bool,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::cost::Spending;
 use crate::forecast::FittedModel;
 use crate::ids::{Region, SnapshotId, VolumeId};
-use crate::inventory::{SnapshotFacts, VolumeFacts};
+use crate::inventory::{Inventory, SnapshotFacts, VolumeFacts};
 use crate::limits::LIMITS;
 use crate::path::PathOption;
 use crate::plan::Place;
@@ -31,6 +31,8 @@ pub(crate) struct Demand {
     pub(crate) confidence: f64,
     budget_usd: Option<f64>,
     target_volume_type: Option<String>,
+    /// The volumes, in order of their ids.
+    pub(super) facts: Vec<VolumeFacts>,
     /// Size and target type of each volume.
     pub(super) volumes: Vec<(u64, String)>,
 }
@@ -43,14 +45,26 @@ impl Demand {
     ) -> Result<Self, PlanError> {
         policy.validate()?;
         over_by(policy, now)?;
-        let zone = policy.zone()?;
-        let (source, target) = places(profile, policy)?;
+        places(&profile.inventory, policy)?;
         volumes(profile)?;
-        let facts = &profile.inventory.volumes;
-        let options = volume_options(facts, &source, &target, policy);
-        let path = common_path(facts, &options)?;
-        super::keys::fit(facts, &source, &target, policy)?;
-        let (reusable, reusable_at) = reusable(profile, now);
+        let base = reusable(profile, now);
+        Self::standing(&profile.inventory, policy, base)
+    }
+
+    /// The same for volumes that are known to be measured, with the snapshots that serve as base and their
+    /// oldest point in time.
+    pub(crate) fn standing(
+        inventory: &Inventory,
+        policy: &Policy,
+        (reusable, reusable_at): (BTreeMap<VolumeId, SnapshotId>, Option<Timestamp>),
+    ) -> Result<Self, PlanError> {
+        let zone = policy.zone()?;
+        let (source, target) = places(inventory, policy)?;
+        let mut facts = inventory.volumes.clone();
+        facts.sort_by(|a, b| a.volume.cmp(&b.volume));
+        let options = volume_options(&facts, &source, &target, policy);
+        let path = common_path(&facts, &options)?;
+        super::keys::fit(&facts, &source, &target, policy)?;
         let mut demand = Self {
             source,
             target,
@@ -70,11 +84,10 @@ impl Demand {
             budget_usd: policy.budget_usd,
             target_volume_type: policy.target.volume_type.clone(),
             volumes: Vec::new(),
+            facts,
         };
-        demand.volumes = facts
-            .iter()
-            .map(|f| (f.size_gib, demand.target_type(f)))
-            .collect();
+        let facts = demand.facts.iter();
+        demand.volumes = facts.map(|f| (f.size_gib, demand.target_type(f))).collect();
         demand.free_of_charge()?;
         Ok(demand)
     }
@@ -140,8 +153,7 @@ fn over_by(policy: &Policy, now: Timestamp) -> Result<(), PlanError> {
     }
 }
 
-fn places(profile: &Profile, policy: &Policy) -> Result<(Place, Place), PlanError> {
-    let inventory = &profile.inventory;
+fn places(inventory: &Inventory, policy: &Policy) -> Result<(Place, Place), PlanError> {
     let first = inventory
         .volumes
         .iter()

@@ -16,7 +16,7 @@ const LONGEST_HORIZON_DAYS: f64 = 14.0;
 impl Search<'_> {
     /// Fences to try, each with the end of its window, in order of time. Without windows every
     /// hour of two days, or of a week whose rhythm is known, and the end is open.
-    pub(super) fn fences(&self) -> Vec<(f64, Option<f64>)> {
+    pub(crate) fn fences(&self) -> Vec<(f64, Option<f64>)> {
         let (from, to) = self.horizon();
         if self.demand.hours.is_empty() {
             return hourly(from, to).map(|fence| (fence, None)).collect();

@@ -9,7 +9,7 @@ use crate::policy::TransferPath;
 use crate::units::{Quantiles, at_epoch_seconds};
 
 use super::demand::Demand;
-use super::search::Candidate;
+use super::search::{Candidate, Search};
 
 /// The chosen candidate played through on all draws.
 pub(crate) struct Play {
@@ -19,23 +19,26 @@ pub(crate) struct Play {
 }
 
 impl Play {
-    pub(super) fn of(chain: &Chain, candidate: &Candidate, model: &FittedModel, seed: u64) -> Self {
-        let itinerary = &candidate.itinerary;
+    /// On `count` draws; fewer than a whole forecast has do not tell what their spread comes from.
+    pub(super) fn of(search: &Search<'_>, candidate: &Candidate, seed: u64, count: usize) -> Self {
+        let (chain, itinerary) = (&search.chain, &candidate.itinerary);
         let rounds = itinerary.rounds.len() + 2;
-        let (since, fence, bytes) = nominal(chain, itinerary, seed);
-        let play = |draw: &Draw| {
+        let run = |draw: &Draw| chain.run(itinerary, draw);
+        let (runs, signs) = if count < DRAWS {
             (
-                chain.run(itinerary, draw),
-                chain.signs(since, fence, bytes, draw),
+                outcomes(seed, chain.volumes(), rounds, count, run),
+                Vec::new(),
             )
-        };
-        let (runs, signs): (Vec<Run>, Vec<Signs>) =
-            outcomes(seed, chain.volumes(), rounds, DRAWS, play)
+        } else {
+            let (since, fence, bytes) = nominal(chain, itinerary, seed);
+            let play = |draw: &Draw| (run(draw), chain.signs(since, fence, bytes, draw));
+            outcomes(seed, chain.volumes(), rounds, count, play)
                 .into_iter()
-                .unzip();
+                .unzip()
+        };
         let clock = |run: &Run| run.cutover.write_downtime_seconds;
         Self {
-            downtime: widened(column(&runs, clock), model),
+            downtime: widened(column(&runs, clock), search.model),
             runs,
             signs,
         }
@@ -69,6 +72,9 @@ impl Play {
     }
 
     fn spread(&self) -> Vec<SpreadShare> {
+        if self.signs.is_empty() {
+            return Vec::new();
+        }
         let downtimes = self
             .runs
             .iter()

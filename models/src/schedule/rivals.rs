@@ -150,9 +150,6 @@ fn downtime_with(search: &Search<'_>, chosen: &Run, pause: Pause, draw: &Draw) -
 
 /// The point in time the base holds, and when it is in the target.
 pub(super) fn base(search: &Search<'_>, draw: &Draw) -> (f64, f64) {
-    let base = search.chain.base(&search.base, draw);
-    let ready = search.base.transfer_from.map_or(base.ready(), |from| {
-        from + base.transfer_seconds + base.unseen_seconds
-    });
-    (base.at, ready)
+    let ready = search.chain.base_in_target(&search.base, draw);
+    (search.base.base_at, ready)
 }

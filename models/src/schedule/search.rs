@@ -59,7 +59,7 @@ pub(crate) struct Search<'a> {
     pub(crate) demand: &'a Demand,
     pub(crate) chain: Chain,
     pub(crate) draws: Vec<Draw>,
-    pub(super) base: Itinerary,
+    pub(crate) base: Itinerary,
     /// Half of the bases are in the target by then.
     pub(crate) base_expected: f64,
     /// Nine in ten bases are in the target by then.
@@ -76,39 +76,57 @@ impl<'a> Search<'a> {
         seed: u64,
     ) -> Result<Self, PlanError> {
         let now = seconds_of(now);
-        let chain = Chain::of(model, Circumstances::plain(demand.path), now);
         let base = Itinerary {
             base_at: demand.reusable_at.map_or(now, epoch_seconds),
             transfer_from: demand.reusable_at.map(|_| now),
             ..Itinerary::default()
         };
-        let draws = draws(seed, chain.volumes(), MAX_ROUNDS, SEARCH_DRAWS);
-        let ready = |draw: &Draw| {
-            let outcome = chain.base(&base, draw);
-            base.transfer_from.map_or(outcome.ready(), |from| {
-                from + outcome.transfer_seconds + outcome.unseen_seconds
-            })
-        };
-        let times: Vec<f64> = draws.iter().map(ready).collect();
-        let search = Self {
-            model,
-            demand,
-            chain,
-            draws,
-            base,
-            base_expected: quantile(times.clone(), 0.5),
-            base_ready: quantile(times, 0.9),
-            level: if prior_only(model) {
-                EVEN_ODDS
-            } else {
-                demand.confidence
-            },
-        };
+        let search = Self::from_base(model, demand, base, (now, seed), SEARCH_DRAWS);
         search.base_in_time()?;
         Ok(search)
     }
 
-    fn base_in_time(&self) -> Result<(), PlanError> {
+    /// From a base that is taken, or stands already, with the load as seen now, on so many draws.
+    pub(crate) fn from_base(
+        model: &'a FittedModel,
+        demand: &'a Demand,
+        base: Itinerary,
+        (now, seed): (f64, u64),
+        count: usize,
+    ) -> Self {
+        let chain = Chain::of(model, Circumstances::plain(demand.path), now);
+        let draws = draws(seed, chain.volumes(), MAX_ROUNDS, count);
+        let level = if prior_only(model) {
+            EVEN_ODDS
+        } else {
+            demand.confidence
+        };
+        let mut search = Self {
+            model,
+            demand,
+            chain,
+            draws,
+            base: Itinerary::default(),
+            base_expected: 0.0,
+            base_ready: 0.0,
+            level,
+        };
+        search.begin(base);
+        search
+    }
+
+    /// The same search from another base.
+    pub(crate) fn begin(&mut self, base: Itinerary) {
+        let draws = self.draws.iter();
+        let times: Vec<f64> = draws
+            .map(|draw| self.chain.base_in_target(&base, draw))
+            .collect();
+        self.base_expected = quantile(times.clone(), 0.5);
+        self.base_ready = quantile(times, 0.9);
+        self.base = base;
+    }
+
+    pub(crate) fn base_in_time(&self) -> Result<(), PlanError> {
         match self.demand.latest_finish {
             Some(latest) if epoch_seconds(latest) < self.base_expected => {
                 Err(PlanError::Contradiction {
@@ -125,7 +143,7 @@ impl<'a> Search<'a> {
     }
 
     /// The number of rounds that is enough: some more would not gain enough.
-    pub(super) fn settled(&self, make: &dyn Fn(usize) -> Option<Candidate>) -> Option<Found> {
+    pub(crate) fn settled(&self, make: &dyn Fn(usize) -> Option<Candidate>) -> Option<Found> {
         let mut tried: Vec<Candidate> = Vec::new();
         for rounds in 0..self.demand.max_rounds {
             let Some(candidate) = make(rounds) else { break };
@@ -197,7 +215,7 @@ impl<'a> Search<'a> {
         self.at_once(self.demand.max_rounds.saturating_sub(1).min(EAGER_ROUNDS))
     }
 
-    pub(super) fn runs(&self, itinerary: &Itinerary) -> Vec<Run> {
+    pub(crate) fn runs(&self, itinerary: &Itinerary) -> Vec<Run> {
         self.draws
             .iter()
             .map(|draw| self.chain.run(itinerary, draw))
@@ -213,7 +231,7 @@ impl<'a> Search<'a> {
 
     /// `rounds` rounds counted backwards from `fence`; `None` when the base is not expected in
     /// time, or the fence not up before the window ends in nine of ten cases.
-    pub(super) fn timed(&self, rounds: usize, fence: f64, end: Option<f64>) -> Option<Candidate> {
+    pub(crate) fn timed(&self, rounds: usize, fence: f64, end: Option<f64>) -> Option<Candidate> {
         let mut gaps: Vec<f64> = vec![0.0; rounds];
         // The first delta's length depends on all gaps after it: two passes settle it.
         for _ in 0..2 {

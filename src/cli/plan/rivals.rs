@@ -6,7 +6,7 @@ use serde::Serialize;
 use snapmigrate_lab::Scenario;
 use snapmigrate_models::schedule::{Comparison, compare};
 
-use super::{Args, Given, given, refusal};
+use super::{Args, Given, given, policy, refusal};
 use crate::cli::{CliError, Exit, Ui, runtime};
 use crate::rehearse::Stage;
 use crate::view;
@@ -16,7 +16,7 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     let mut rows = Vec::new();
     if args.scenario.is_empty() {
         for seed in seeds(args.seed, args.seeds) {
-            let given = given(args, ui)?;
+            let given = given(args, policy(args)?, ui)?;
             rows.push(compared(&Given { seed, ..given })?);
         }
     }

@@ -94,11 +94,11 @@ proptest! {
             let chain = Chain::of(&model, circumstances, start);
             let itinerary = crate::chain::Itinerary {
                 base_at: start,
-                transfer_from: None,
                 rounds: vec![start; 3],
                 fence: start,
+                ..crate::chain::Itinerary::default()
             };
-            let runs = draws(seed, 2, 5, 40);
+            let runs = crate::draws::draws(seed, 2, 5, 40);
             let clock = |draw| chain.run(&itinerary, draw).cutover.write_downtime_seconds;
             runs.iter().map(clock).collect::<Vec<f64>>()
         };
