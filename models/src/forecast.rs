@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::calibration::{Calibration, History};
-use crate::dirty::{self, DirtyCurve, Interval};
+use crate::dirty::{self, DirtyCurve, Interval, Written};
 use crate::draws::Draw;
 pub use crate::evidence::{Evidence, MeasuredRound, VolumePeriods};
 use crate::ids::VolumeId;
@@ -190,16 +190,15 @@ fn intervals<'a>(
     seen: &VolumeObservations,
     deltas: &[&'a ObservedDelta],
 ) -> Vec<Interval<'a>> {
-    let interval = |delta: &&'a ObservedDelta| Interval {
-        written: load.observed(
-            &seen.writes,
-            epoch_seconds(delta.from),
-            epoch_seconds(delta.to),
-        ),
+    let span = |delta: &&ObservedDelta| (epoch_seconds(delta.from), epoch_seconds(delta.to));
+    let spans: Vec<(f64, f64)> = deltas.iter().map(span).collect();
+    let written = load.observed_each(&seen.writes, &spans);
+    let interval = |(delta, written): (&&'a ObservedDelta, Written)| Interval {
+        written,
         changed_blocks: delta.changed_blocks,
         runs: &delta.runs,
     };
-    deltas.iter().map(interval).collect()
+    deltas.iter().zip(written).map(interval).collect()
 }
 
 /// Distinct 512 KiB blocks written between `from` and `to` (seconds since 1970) when the model's load

@@ -238,8 +238,18 @@ impl LoadModel {
     /// the rhythm elsewhere.
     #[must_use]
     pub fn observed(&self, history: &[WritePeriod], from: f64, to: f64) -> Written {
-        let periods = History::of(history);
-        let clock = LoadClock::of(self);
+        self.observed_each(history, &[(from, to)])[0]
+    }
+
+    /// The same for several spans.
+    #[must_use]
+    pub fn observed_each(&self, history: &[WritePeriod], spans: &[(f64, f64)]) -> Vec<Written> {
+        let (periods, clock) = (History::of(history), LoadClock::of(self));
+        let span = |(from, to): &(f64, f64)| self.observed_in(&periods, &clock, *from, *to);
+        spans.iter().map(span).collect()
+    }
+
+    fn observed_in(&self, periods: &History, clock: &LoadClock, from: f64, to: f64) -> Written {
         let mut sum = Written::default();
         let mut at = from;
         for period in &periods.0 {

@@ -42,6 +42,8 @@ impl Sums {
 pub(super) struct Ledger {
     at: Vec<f64>,
     sums: Vec<Sums>,
+    /// Index of the first boundary after the start of each of as many equal spans as there are boundaries.
+    places: Vec<usize>,
 }
 
 impl Ledger {
@@ -56,7 +58,21 @@ impl Ledger {
             sum = sum.plus(entry);
             ledger.push(entry.end(), sum);
         }
+        ledger.places = ledger.places();
         ledger
+    }
+
+    fn places(&self) -> Vec<usize> {
+        let width = (self.end() - self.start()) / self.at.len().max(1) as f64;
+        let mut after = 0;
+        let mut place = |k: usize| {
+            let start = self.start() + width * k as f64;
+            while self.at.get(after).is_some_and(|at| *at <= start) {
+                after += 1;
+            }
+            after
+        };
+        (0..self.at.len()).map(&mut place).collect()
     }
 
     fn push(&mut self, at: f64, sum: Sums) {
@@ -103,15 +119,21 @@ impl Ledger {
         }
     }
 
-    /// Index of the first boundary after `at`. Periods are alike, so the place is nearly known.
+    /// Index of the first boundary after `at`: looked for from its span's on.
     fn after(&self, at: f64) -> usize {
-        let steps = self.at.len().saturating_sub(1) as f64;
-        let guess = whole((at - self.start()) / (self.end() - self.start()) * steps) + 1;
-        let (before, next) = (self.at.get(guess - 1), self.at.get(guess));
-        if before.is_some_and(|before| *before <= at) && next.is_some_and(|next| *next > at) {
-            return guess;
+        let share = (at - self.start()) / (self.end() - self.start());
+        let span = whole(share * self.places.len() as f64);
+        let Some(mut after) = self.places.get(span).copied() else {
+            return self.at.partition_point(|boundary| *boundary <= at);
+        };
+        // Rounding may have named the span beside.
+        while after > 0 && self.at[after - 1] > at {
+            after -= 1;
         }
-        self.at.partition_point(|boundary| *boundary <= at)
+        while self.at.get(after).is_some_and(|boundary| *boundary <= at) {
+            after += 1;
+        }
+        after
     }
 
     /// Boundaries with what was written between them, unknown spans as `None`.
@@ -127,5 +149,37 @@ impl Ledger {
                 let known = sums[1].seconds > sums[0].seconds;
                 (at[0], at[1], known.then_some(written))
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Minutes after five-minute periods, with a hole.
+    fn ledger() -> Ledger {
+        let entry = |(start, seconds): (f64, f64)| Entry {
+            start,
+            seconds,
+            written: Written {
+                small: start + 1.0,
+                bulk_blocks: 0.0,
+            },
+            calm_seconds: seconds,
+        };
+        let coarse = (0..40).map(|k| (300.0 * f64::from(k), 300.0));
+        let fine = (0..90).map(|k| (15_000.0 + 60.0 * f64::from(k), 60.0));
+        Ledger::of(&coarse.chain(fine).map(entry).collect::<Vec<Entry>>())
+    }
+
+    #[test]
+    fn the_place_is_that_of_a_search() {
+        let ledger = ledger();
+        for k in -30_i32..2200 {
+            let at = f64::from(k) * 10.0 + f64::from(k.rem_euclid(7)) / 7.0 * 10.0;
+            let searched = ledger.at.partition_point(|boundary| *boundary <= at);
+            assert_eq!(ledger.after(at), searched, "{at}");
+        }
+        assert_eq!(Ledger::default().after(5.0), 0);
     }
 }

@@ -80,6 +80,8 @@ pub(super) struct Days {
     slots: Vec<(f64, f64)>,
     /// The same of all days together.
     day: Vec<(f64, f64)>,
+    /// Rate of the other days in each slot since `first`, looked up a hundred thousand times.
+    others: Vec<Option<f64>>,
 }
 
 impl Days {
@@ -95,11 +97,25 @@ impl Days {
             let of_day = &mut day[slot_of_day(at)];
             *of_day = (of_day.0 + sums.small, of_day.1 + sums.calm_seconds);
         }
-        Self { first, slots, day }
+        let mut days = Self {
+            first,
+            slots,
+            day,
+            others: Vec::new(),
+        };
+        let middle = |k: usize| first + SLOT_SECONDS * (k as f64 + 0.5);
+        days.others = (0..days.slots.len()).map(|k| days.others_at(middle(k))).collect();
+        days
     }
 
     /// Rate on all other days within half an hour of the time of day of `at`.
     pub(super) fn other_days(&self, at: f64) -> Option<f64> {
+        let k = ((at - self.first) / SLOT_SECONDS).floor();
+        let known = (k >= 0.0).then(|| self.others.get(whole(k))).flatten();
+        known.copied().unwrap_or_else(|| self.others_at(at))
+    }
+
+    fn others_at(&self, at: f64) -> Option<f64> {
         let (mut small, mut seconds) = (0.0, 0.0);
         for shift in [-SLOT_SECONDS, 0.0, SLOT_SECONDS] {
             let time = at + shift;
@@ -149,4 +165,28 @@ pub(super) fn quantile(mut values: Vec<f64>, level: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let rank = whole(level * values.len().saturating_sub(1) as f64);
     values.get(rank).copied().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_looked_up_of_other_days_is_what_is_reckoned() {
+        let entry = |k: i32| Entry {
+            start: 1e6 + 300.0 * f64::from(k),
+            seconds: 300.0,
+            written: crate::dirty::Written {
+                small: f64::from(k % 97),
+                bulk_blocks: 0.0,
+            },
+            calm_seconds: 300.0,
+        };
+        let entries: Vec<Entry> = (0..1500).map(entry).collect();
+        let days = Days::of(&Ledger::of(&entries));
+        for k in -200..1700 {
+            let at = 1e6 + 331.7 * f64::from(k);
+            assert_eq!(days.other_days(at), days.others_at(at), "{at}");
+        }
+    }
 }

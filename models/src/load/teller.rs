@@ -6,6 +6,7 @@
 //! writing is told as it was, and a job that runs goes on by its age. What a short history cannot
 //! know widens the paths. It must not know windows or draws.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::dirty::Written;
@@ -54,8 +55,10 @@ pub(super) fn tell(past: &Past, steps: &[f64]) -> Vec<Vec<Written>> {
         .iter()
         .map(|at| teller.story(*at, teller.near()..teller.count(), None))
         .collect();
-    let one = |path: usize| {
-        let moment = chosen.get(path).and_then(|index| moments.get(*index));
+    // Paths that tell the same moment to the same favourite tell the same.
+    let mut told_before: BTreeMap<(usize, Option<usize>), Vec<Told>> = BTreeMap::new();
+    let mut one = |path: usize| {
+        let moment = chosen.get(path).copied().filter(|index| *index < moments.len());
         let near = if days.is_empty() {
             teller.count()
         } else {
@@ -63,7 +66,10 @@ pub(super) fn tell(past: &Past, steps: &[f64]) -> Vec<Vec<Written>> {
         };
         let favourite = teller.favourite(path);
         let mut story = match moment {
-            Some(moment) => teller.story(*moment, 0..near, favourite),
+            Some(index) => {
+                let story = || teller.story(moments[index], 0..near, favourite);
+                told_before.entry((index, favourite)).or_insert_with(story).clone()
+            }
             None => vec![Told::default(); near],
         };
         if let Some(day) = days.get(scramble(path) % days.len().max(1)) {
@@ -71,7 +77,7 @@ pub(super) fn tell(past: &Past, steps: &[f64]) -> Vec<Vec<Written>> {
         }
         teller.path(path, favourite, &story)
     };
-    (0..PATHS).map(one).collect()
+    (0..PATHS).map(&mut one).collect()
 }
 
 impl<'a> Teller<'a> {
