@@ -4,6 +4,7 @@
 //! plan and not by luck. It must not know the cloud, and it changes nothing.
 
 mod alternatives;
+mod child;
 mod choice;
 mod demand;
 mod error;
@@ -33,11 +34,12 @@ use crate::policy::{Policy, TransferPath};
 use crate::profile::Profile;
 use crate::units::{Quantiles, Timestamp, at_epoch_seconds, epoch_seconds, span};
 
+pub use child::make_child;
 pub(crate) use demand::Demand;
 pub use error::PlanError;
 pub(crate) use play::Play;
 pub use rivals::{Comparison, compare};
-pub(crate) use search::{Candidate, Found, Search};
+pub(crate) use search::{Candidate, Found, IN_TIME, Search};
 
 /// Makes the plan for `profile` under `policy`, as of `now`. The same arguments give the same
 /// bytes. A chain that does not converge is a plan with that verdict, not an error.

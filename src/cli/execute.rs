@@ -72,7 +72,11 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
 }
 
 fn opened(path: &Path, plan: &Plan) -> Result<Journal, CliError> {
-    Journal::open(path, plan).map_err(unusable)
+    let journal = match &plan.parent {
+        Some(_) => Journal::go_on(path, plan, Clock::System.now()),
+        None => Journal::open(path, plan),
+    };
+    journal.map_err(unusable)
 }
 
 /// Keeps what a migration that ended taught, for the next plan.
@@ -219,6 +223,7 @@ fn unusable(error: JournalError) -> CliError {
     let kind = match &error {
         JournalError::Format { .. }
         | JournalError::ForeignPlan { .. }
+        | JournalError::Orphan { .. }
         | JournalError::Damaged { .. } => Kind::Usage,
         JournalError::Locked { .. }
         | JournalError::Io { .. }

@@ -1,5 +1,6 @@
 //! `plan`: from a profile and a policy to a plan.
 
+mod child;
 mod fleet;
 mod rivals;
 
@@ -33,6 +34,7 @@ Examples:
     --target-zone eu-west-1a --max-write-downtime-seconds 900 -o plan.json
   snapmigrate plan --instance i-0abc --source-region us-east-1 --policy policy.toml
   snapmigrate plan --scenario fixtures/scenarios/fourteen-hours.toml -o plan.json
+  snapmigrate plan --from plan.journal.sqlite -o child.json     # and: execute child.json --journal plan.journal.sqlite
   snapmigrate plan --policy fleet.toml --profile profiles/ -o plans/ --picture fleet.svg
   snapmigrate plan --scenario fixtures/scenarios/fleet.toml --picture fleet.svg
   snapmigrate plan --rivals --profile profile.json --policy policy.toml --seeds 5"
@@ -43,10 +45,14 @@ pub struct Args {
         long,
         value_name = "FILE",
         num_args = 1..,
-        required_unless_present_any = ["instance", "scenario"],
-        conflicts_with_all = ["instance", "scenario"]
+        required_unless_present_any = ["instance", "scenario", "from"],
+        conflicts_with_all = ["instance", "scenario", "from"]
     )]
     profile: Vec<PathBuf>,
+    /// Make a child of this journal's plan: from what really happened, under the same policy. `execute` goes on
+    /// with it in the same journal, up to the fence.
+    #[arg(long, value_name = "JOURNAL", conflicts_with_all = ["instance", "scenario", "policy", "rivals", "picture"])]
+    from: Option<PathBuf>,
     /// Measure this scenario's instance on the embedded lab, and plan by the scenario's policy; may be given
     /// several times with --rivals.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["instance", "policy"])]
@@ -90,6 +96,9 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     if args.rivals {
         return rivals::run(args, ui);
     }
+    if let Some(journal) = &args.from {
+        return child::run(args, journal, ui);
+    }
     let Given {
         profile,
         policy,
@@ -122,11 +131,16 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
         false => History::default(),
     };
     let plan = make_plan_with(&profile, &policy, &history, now, seed).map_err(refusal)?;
+    shown(args, &plan, ui)
+}
+
+/// Saves and shows.
+fn shown(args: &Args, plan: &Plan, ui: &Ui) -> Result<Exit, CliError> {
     if let Some(path) = &args.output {
         files::save(path, &plan.to_json())?;
     }
-    ui.show(&plan, view::plan)?;
-    Ok(exit(&plan))
+    ui.show(plan, view::plan)?;
+    Ok(exit(plan))
 }
 
 /// What a plan is made from.

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::CliError;
 
 /// Flags that override the policy file.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, PartialEq, clap::Args)]
 #[command(next_help_heading = "Policy (overrides the file)")]
 pub struct Wishes {
     /// Name of the migration, also its tag.

@@ -57,6 +57,17 @@ pub enum JournalError {
         /// Digest of the plan that was given.
         plan: String,
     },
+    /// A child plan without its chain.
+    #[error(
+        "the plan goes on where plan {parent} stopped, and there is no journal {}: name that plan's journal",
+        path.display()
+    )]
+    Orphan {
+        /// Journal that was to be begun.
+        path: PathBuf,
+        /// Digest of the plan it goes on from.
+        parent: String,
+    },
     /// The content was changed or damaged.
     #[error("{}: entry {seq} is damaged: {reason}; restore the file from a copy", path.display())]
     Damaged {

@@ -46,8 +46,10 @@ pub struct Entry {
 /// A journal open for reading: plan, entries and the state they fold to.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    /// The plan that is carried out.
+    /// The plan that is carried out: the one it was begun with, or the last child that took over.
     pub plan: Plan,
+    /// Digest of the plan it was begun with.
+    pub begun_with: String,
     /// Version of the tool that began the journal.
     pub tool_version: String,
     /// Entries, oldest first.
@@ -71,7 +73,7 @@ impl Recorded {
     pub fn export(&self) -> String {
         let header = json!({
             "format": FORMAT,
-            "plan_digest": self.plan.digest,
+            "plan_digest": self.begun_with,
             "tool_version": self.tool_version,
         });
         let entries = self.entries.iter().map(|entry| {
@@ -121,6 +123,39 @@ impl Journal {
         })
     }
 
+    /// Opens the journal that `child` goes on in: it takes over at `now` from its parent, when it has not yet.
+    ///
+    /// # Errors
+    /// [`JournalError`] as [`Journal::open`], and when there is no such journal or the parent's steps stand in the
+    /// way.
+    pub fn go_on(path: &Path, child: &Plan, now: Timestamp) -> Result<Self, JournalError> {
+        let parent = child.parent.clone().unwrap_or_default();
+        if !path.exists() {
+            return Err(JournalError::Orphan {
+                path: path.to_owned(),
+                parent,
+            });
+        }
+        let known = Recorded::read(path)?.plan;
+        if known.digest != parent {
+            return Self::open(path, child);
+        }
+        let mut journal = Self::open(path, &known)?;
+        journal.adopt(child, now)?;
+        Ok(journal)
+    }
+
+    /// Goes on with a child of the journal's plan.
+    ///
+    /// # Errors
+    /// [`JournalError`] when it may not take over any more, or the disk refuses.
+    pub fn adopt(&mut self, child: &Plan, now: Timestamp) -> Result<(), JournalError> {
+        let plan = Box::new(child.clone());
+        self.append(now, &Event::Adopted { plan })?;
+        self.recorded.plan = child.clone();
+        Ok(())
+    }
+
     /// A journal that lives as long as the process: for rehearsals.
     ///
     /// # Errors
@@ -143,7 +178,7 @@ impl Journal {
         self.recorded.progress.check(event)?;
         let previous = self.recorded.entries.last();
         let seq = previous.map_or(1, |entry| entry.seq + 1);
-        let chain = previous.map_or(self.recorded.plan.digest.as_str(), |e| e.checksum.as_str());
+        let chain = previous.map_or(self.recorded.begun_with.as_str(), |e| e.checksum.as_str());
         let entry = self.store.append(chain, seq, at, event)?;
         self.recorded.progress.apply(entry.at, event)?;
         self.recorded.entries.push(entry);

@@ -134,16 +134,27 @@ impl Store {
                 found: format,
             });
         }
-        let plan = self.plan()?;
-        let entries = self.entries(&plan.digest)?;
+        let mut plan = self.plan()?;
+        let begun_with = plan.digest.clone();
+        let entries = self.entries(&begun_with)?;
         let mut progress = Progress::default();
         for entry in &entries {
             let refused = |refused| self.damaged(entry.seq, format!("{refused}"));
             progress.apply(entry.at, &entry.event).map_err(refused)?;
+            if let Event::Adopted { plan: child } = &entry.event {
+                let fits = child.parent.as_ref() == Some(&plan.digest)
+                    && child.computed_digest() == child.digest;
+                if !fits {
+                    let reason = "its plan is no child of the one before, or was changed";
+                    return Err(self.damaged(entry.seq, reason.to_owned()));
+                }
+                plan = Plan::clone(child);
+            }
         }
         let tool_version = self.header("tool_version")?.unwrap_or_default();
         Ok(Recorded {
             plan,
+            begun_with,
             tool_version,
             entries,
             progress,

@@ -178,6 +178,7 @@ fn what(event: &Event) -> String {
         Event::Failed { action, .. } => format!("failed {}", action.step_id()),
         Event::Waiting { .. } => "waiting".to_owned(),
         Event::Operator { .. } => "the operator's word".to_owned(),
+        Event::Adopted { .. } => "a child plan".to_owned(),
         Event::Closed { .. } => "closed".to_owned(),
     }
 }

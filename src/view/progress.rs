@@ -28,6 +28,7 @@ pub fn line(at: Timestamp, event: &Event) -> Option<String> {
             )
         }
         Event::Operator { verb } => format!("operator: {}", spoken(*verb)),
+        Event::Adopted { plan } => format!("goes on with plan {}", plan.digest),
         Event::Closed { outcome, reason } => format!("{}: {reason}", words::outcome(*outcome)),
     };
     Some(format!("{}  {text}", at.format("%m-%d %H:%M:%SZ")))

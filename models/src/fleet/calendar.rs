@@ -39,6 +39,8 @@ impl Take {
 pub(super) struct Calendar {
     start: f64,
     lanes: BTreeMap<String, Lane>,
+    /// Takes that found no earlier room: as nothing is given back, none that asks for as much ever will.
+    found: Vec<(Take, f64)>,
 }
 
 #[derive(Clone, Debug)]
@@ -53,6 +55,7 @@ impl Calendar {
         Self {
             start,
             lanes: BTreeMap::new(),
+            found: Vec::new(),
         }
     }
 
@@ -96,10 +99,17 @@ impl Calendar {
             .map(|(_, end, limit)| (end, limit))
     }
 
-    /// The least delay with which everything has room, with the limit that asked for most of it.
-    pub(super) fn first_fit(&self, takes: &[Take], from: f64) -> (f64, Option<String>) {
-        let mut delay = from;
+    /// The least delay from `least` on with which everything has room, with the limit that asked for most of it.
+    pub(super) fn first_fit(&mut self, takes: &[Take], least: f64) -> (f64, Option<String>) {
+        let mut delay = least;
         let mut named = None;
+        for take in takes {
+            let alone = self.alone(take, least);
+            if alone > delay {
+                delay = alone;
+                named = Some(take.limit.clone());
+            }
+        }
         loop {
             let moved: Vec<Take> = takes.iter().map(|take| take.later(delay)).collect();
             let Some((end, limit)) = self.conflict(&moved) else {
@@ -110,6 +120,27 @@ impl Calendar {
             delay += (end - first).max(1.0);
             named = Some(limit);
         }
+    }
+
+    /// The least delay with which one take has room by itself.
+    fn alone(&mut self, take: &Take, least: f64) -> f64 {
+        let as_much = |known: &&(Take, f64)| {
+            known.0.limit == take.limit
+                && known.0.amount <= take.amount
+                && known.0.from <= take.from
+                && known.0.to - known.0.from <= take.to - take.from
+        };
+        let start = |known: &(Take, f64)| known.0.from + known.1 - take.from;
+        let known = self.found.iter().filter(as_much).map(start);
+        let mut delay = known.fold(least.max(0.0), f64::max);
+        let searched = least <= 0.0;
+        while let Some((end, _)) = self.conflict(&[take.later(delay)]) {
+            delay += (end - take.from - delay).max(1.0);
+        }
+        if searched {
+            self.found.push((take.clone(), delay));
+        }
+        delay
     }
 
     /// All of one instance's takes have room together. Its own never add up: its rounds follow one another.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::chain::Itinerary;
 use crate::policy::FleetPolicy;
 use crate::schedule::levels::quantile;
-use crate::schedule::{Candidate, Found, Search};
+use crate::schedule::{Candidate, Found, IN_TIME, Search};
 use crate::units::epoch_seconds;
 
 use super::calendar::{Calendar, Take};
@@ -129,11 +129,13 @@ impl Grounds<'_> {
         };
         let fences: Vec<(f64, f64)> = fences.iter().step_by(step).map(ends).collect();
         let middle = fences.get(fences.len() / 2).copied().unwrap_or_default();
-        let settled = search.settled(&|rounds| search.timed(rounds, middle.0, Some(middle.1)));
+        let settled =
+            search.settled(&|rounds| search.timed(rounds, (middle.0, Some(middle.1)), IN_TIME));
         let enough = settled.map_or(1, |found| found.candidate.itinerary.rounds.len());
         let one = |(fence, end): &(f64, f64)| {
             let mut fewer = (0..=enough).rev();
-            let candidate = fewer.find_map(|rounds| search.timed(rounds, *fence, Some(*end)))?;
+            let candidate =
+                fewer.find_map(|rounds| search.timed(rounds, (*fence, Some(*end)), IN_TIME))?;
             let longest = quantile(search.downtimes(&candidate, &search.chain), 0.99);
             let over_by = epoch_seconds(candidate.window.end) + longest;
             Some(Choice { candidate, over_by })

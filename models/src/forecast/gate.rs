@@ -76,6 +76,11 @@ impl<'a> Taught<'a> {
         }
     }
 
+    /// The models themselves.
+    pub(crate) fn into_model(self) -> FittedModel {
+        self.model
+    }
+
     /// Forecast of a cutover at `at`, as [`at_gate`] but on fewer draws. Of the evidence only the point
     /// in time of the last round may differ from what the models were taught.
     #[must_use]

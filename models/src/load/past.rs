@@ -104,7 +104,9 @@ impl Days {
             others: Vec::new(),
         };
         let middle = |k: usize| first + SLOT_SECONDS * (k as f64 + 0.5);
-        days.others = (0..days.slots.len()).map(|k| days.others_at(middle(k))).collect();
+        days.others = (0..days.slots.len())
+            .map(|k| days.others_at(middle(k)))
+            .collect();
         days
     }
 

@@ -58,7 +58,10 @@ pub(super) fn tell(past: &Past, steps: &[f64]) -> Vec<Vec<Written>> {
     // Paths that tell the same moment to the same favourite tell the same.
     let mut told_before: BTreeMap<(usize, Option<usize>), Vec<Told>> = BTreeMap::new();
     let mut one = |path: usize| {
-        let moment = chosen.get(path).copied().filter(|index| *index < moments.len());
+        let moment = chosen
+            .get(path)
+            .copied()
+            .filter(|index| *index < moments.len());
         let near = if days.is_empty() {
             teller.count()
         } else {
@@ -68,7 +71,10 @@ pub(super) fn tell(past: &Past, steps: &[f64]) -> Vec<Vec<Written>> {
         let mut story = match moment {
             Some(index) => {
                 let story = || teller.story(moments[index], 0..near, favourite);
-                told_before.entry((index, favourite)).or_insert_with(story).clone()
+                told_before
+                    .entry((index, favourite))
+                    .or_insert_with(story)
+                    .clone()
             }
             None => vec![Told::default(); near],
         };

@@ -27,6 +27,7 @@ impl Progress {
             } => self.failed(at, action, *class, message),
             Event::Waiting { until, reason } => self.waiting = Some((*until, reason.clone())),
             Event::Operator { verb } => self.ordered(at, *verb),
+            Event::Adopted { .. } => self.waiting = None,
             Event::Closed { outcome, reason } => {
                 self.waiting = None;
                 self.closed = Some(Closed {

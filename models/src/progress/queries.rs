@@ -111,6 +111,40 @@ impl Progress {
         kind && self.fence.is_none()
     }
 
+    /// Whether a child plan may take over here: before the fence, and with no step open that may have made
+    /// something under its own plan's name.
+    ///
+    /// # Errors
+    /// The reason in words, when it may not.
+    pub fn may_adopt(&self) -> Result<(), String> {
+        if self.fence.is_some() {
+            return Err("the source was fenced already, and from there on a plan stays".to_owned());
+        }
+        if self.closed.is_some() && !self.reopenable() {
+            return Err("the migration is closed".to_owned());
+        }
+        let open = self.failing.values().map(|failing| &failing.action);
+        let open = open.chain(self.running.iter().map(|running| &running.action));
+        let makes = |action: &&Action| {
+            let waits = matches!(
+                action,
+                Action::AwaitSnapshots { .. }
+                    | Action::AwaitCopies { .. }
+                    | Action::AwaitSync { .. }
+                    | Action::MeasureDelta { .. }
+                    | Action::Gate { .. }
+                    | Action::Checkpoint { .. }
+                    | Action::Flush { .. }
+                    | Action::Preflight
+            );
+            !waits
+        };
+        match open.filter(makes).next() {
+            Some(action) => Err(format!("{} is not finished", action.step_id())),
+            None => Ok(()),
+        }
+    }
+
     /// Snapshots and copies of rounds that two completed successors made superfluous, oldest
     /// first: `(snapshot at the source, copy in the target)` per volume.
     #[must_use]

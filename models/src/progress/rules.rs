@@ -17,6 +17,7 @@ impl Progress {
     pub fn check(&self, event: &Event) -> Result<(), Refused> {
         let verdict = match event {
             Event::Operator { verb } => self.may_order(*verb),
+            Event::Adopted { .. } => self.may_adopt(),
             _ if self.closed.is_some() => Err("the migration is closed".to_owned()),
             Event::Decided { action, .. } => self.idle().and_then(|()| self.may(action)),
             Event::Started { action, attempt } => self.may_start(action, *attempt),
@@ -343,6 +344,7 @@ fn name(event: &Event) -> String {
         Event::Failed { action, .. } => format!("failed {}", action.step_id()),
         Event::Waiting { .. } => "waiting".to_owned(),
         Event::Operator { verb } => format!("operator {verb:?}").to_lowercase(),
+        Event::Adopted { plan } => format!("plan {}", plan.digest),
         Event::Closed { outcome, .. } => format!("closed {outcome:?}").to_lowercase(),
     }
 }

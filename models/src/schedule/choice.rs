@@ -1,9 +1,10 @@
 //! The choice among all start times: a quick look at each, a close one at the best.
 
+use crate::shares::by_shares;
 use crate::units::at_epoch_seconds;
 
 use super::PlanError;
-use super::search::{Found, Search};
+use super::search::{Found, IN_TIME, Search, TIGHT};
 
 /// Start times looked at closely.
 const SHORTLIST: usize = 8;
@@ -23,15 +24,24 @@ impl Search<'_> {
             options.extend(self.settled(&|rounds| Some(self.at_once(rounds))));
         }
         let mut windows: Vec<(f64, f64)> = options.iter().map(summary).collect();
-        for (fence, end) in self.shortlist(&mut windows) {
-            options.extend(self.settled(&|rounds| self.timed(rounds, fence, end)));
-        }
+        let close = self.shortlist(&mut windows);
+        options.extend(by_shares(close.len(), 1, |share| {
+            let timed = |start: &Start| {
+                [IN_TIME, TIGHT]
+                    .map(|share| self.settled(&|rounds| self.timed(rounds, *start, share)))
+            };
+            close[share].iter().flat_map(timed).flatten().collect()
+        }));
         for found in &options {
             let (fence, seconds) = summary(found);
             let own = windows.iter_mut().find(|window| same_time(window.0, fence));
-            own.into_iter().for_each(|window| window.1 = seconds);
+            own.into_iter()
+                .for_each(|window| window.1 = window.1.min(seconds));
         }
-        options.sort_by(|a, b| summary(a).0.total_cmp(&summary(b).0));
+        options.sort_by(|a, b| {
+            let (a, b) = (summary(a), summary(b));
+            a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
+        });
         let least = options
             .iter()
             .map(|found| found.downtime_seconds)
@@ -50,10 +60,12 @@ impl Search<'_> {
         let quick = |fence: Start| {
             // Close behind the base there may be no time for so many.
             let mut fewer = (0..=enough).rev();
-            let candidate = fewer.find_map(|rounds| self.timed(rounds, fence.0, fence.1))?;
+            let candidate = fewer.find_map(|rounds| self.timed(rounds, fence, IN_TIME))?;
             Some((fence, candidate.downtime_seconds))
         };
-        let mut told: Vec<(Start, f64)> = fences.into_iter().filter_map(quick).collect();
+        let mut told: Vec<(Start, f64)> = by_shares(fences.len(), 4, |share| {
+            fences[share].iter().copied().filter_map(quick).collect()
+        });
         windows.extend(told.iter().map(|(fence, seconds)| (fence.0, *seconds)));
         let least = told
             .iter()
@@ -100,7 +112,7 @@ impl Search<'_> {
         let rounds = |probe: usize| {
             let mut later = fences.iter().skip(probe);
             later
-                .find_map(|fence| self.settled(&|rounds| self.timed(rounds, fence.0, fence.1)))
+                .find_map(|fence| self.settled(&|rounds| self.timed(rounds, *fence, IN_TIME)))
                 .map_or(1, |found| found.candidate.itinerary.rounds.len())
         };
         probes.into_iter().map(rounds).max().unwrap_or(1)

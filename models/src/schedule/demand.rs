@@ -30,6 +30,8 @@ pub(crate) struct Demand {
     pub(crate) limit_seconds: f64,
     pub(crate) confidence: f64,
     budget_usd: Option<f64>,
+    /// Delta bytes of the rounds that stand already.
+    moved_bytes: Vec<f64>,
     target_volume_type: Option<String>,
     /// The volumes, in order of their ids.
     pub(super) facts: Vec<VolumeFacts>,
@@ -82,6 +84,7 @@ impl Demand {
             limit_seconds: policy.max_write_downtime_seconds,
             confidence: policy.confidence,
             budget_usd: policy.budget_usd,
+            moved_bytes: Vec::new(),
             target_volume_type: policy.target.volume_type.clone(),
             volumes: Vec::new(),
             facts,
@@ -99,8 +102,25 @@ impl Demand {
             .unwrap_or_else(|| facts.volume_type.clone())
     }
 
+    /// Base and rounds that stand, to which what is planned is added.
     pub(crate) fn spending(&self, model: &FittedModel) -> Spending {
-        Spending::base(model, &self.volumes, self.path, self.between_regions())
+        let base = Spending::base(model, &self.volumes, self.path, self.between_regions());
+        let moved = self.moved_bytes.iter();
+        moved.fold(base, |spent, bytes| spent.with_round(*bytes))
+    }
+
+    /// There is time left.
+    pub(crate) fn in_time(&self, policy: &Policy, now: Timestamp) -> Result<(), PlanError> {
+        over_by(policy, now)
+    }
+
+    /// `begun` links of the chain stand already, the base among them, and moved so much.
+    pub(crate) fn goes_on(&mut self, begun: usize, moved_bytes: Vec<f64>) {
+        self.max_rounds = self
+            .max_rounds
+            .saturating_sub(begun.saturating_sub(1))
+            .max(1);
+        self.moved_bytes = moved_bytes;
     }
 
     pub(crate) fn price(&self, model: &FittedModel, path: TransferPath, delta_bytes: f64) -> f64 {

@@ -65,8 +65,11 @@ impl Search<'_> {
     }
 }
 
+/// `from` and every full hour after it: the same hours whenever the base is there.
 fn hourly(from: f64, to: f64) -> impl Iterator<Item = f64> {
-    (0..)
-        .map(move |k| from + f64::from(k) * HOUR)
+    let full = (from / HOUR).floor() * HOUR;
+    let hours = (1..).map(move |k| full + f64::from(k) * HOUR);
+    std::iter::once(from)
+        .chain(hours)
         .take_while(move |fence| *fence < to)
 }

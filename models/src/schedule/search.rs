@@ -19,7 +19,12 @@ use super::{PlanError, seconds_of, window};
 const OPEN_SECONDS: f64 = 24.0 * 3600.0;
 /// Draws behind the backward timing of rounds, and the share of them that are in time for the next.
 const TIMING_DRAWS: usize = 32;
-const IN_TIME: f64 = 0.85;
+/// Where most rounds are in time the fence stands when it is planned. Where only half are, no round is given more
+/// time than it mostly needs, and the fence waits for the last one: worth it only where that is not long.
+pub(crate) const IN_TIME: f64 = 0.85;
+pub(crate) const TIGHT: f64 = 0.5;
+/// Longest wait of a tight schedule's fence, in nine of ten cases.
+const MOST_DELAY_SECONDS: f64 = 1200.0;
 /// Share of runs that are earlier than the times shown for rounds taken at once.
 const EARLY: f64 = 0.05;
 /// Without a single measured delta a schedule is judged by its median: the base and the first
@@ -229,16 +234,22 @@ impl<'a> Search<'a> {
             .map_or(end, |latest| end.min(epoch_seconds(latest)))
     }
 
-    /// `rounds` rounds counted backwards from `fence`; `None` when the base is not expected in
-    /// time, or the fence not up before the window ends in nine of ten cases.
-    pub(crate) fn timed(&self, rounds: usize, fence: f64, end: Option<f64>) -> Option<Candidate> {
+    /// `rounds` rounds counted backwards from `fence`, each with the time that a share `in_time` of them needs;
+    /// `None` when the base is not expected in time, or the fence not up before the window ends, or not soon after
+    /// it was planned, in nine of ten cases.
+    pub(crate) fn timed(
+        &self,
+        rounds: usize,
+        (fence, end): (f64, Option<f64>),
+        in_time: f64,
+    ) -> Option<Candidate> {
         let mut gaps: Vec<f64> = vec![0.0; rounds];
         // The first delta's length depends on all gaps after it: two passes settle it.
         for _ in 0..2 {
             let mut since = self.base.base_at;
             let mut at = fence - gaps.iter().sum::<f64>();
             for (k, gap) in gaps.iter_mut().enumerate() {
-                *gap = self.round_seconds(since, at, k + 1);
+                *gap = self.round_seconds((since, at), k + 1, in_time);
                 since = at;
                 at += *gap;
             }
@@ -259,8 +270,9 @@ impl<'a> Search<'a> {
         let times = || fence_times(&runs);
         let end = end.unwrap_or_else(|| quantile(times(), 0.99) + OPEN_SECONDS);
         let window = window(fence, self.finish(end));
-        let up = at_epoch_seconds(quantile(times(), 0.9)) < window.end;
-        up.then(|| Candidate {
+        let up = quantile(times(), 0.9);
+        let soon = in_time >= IN_TIME || up <= fence + MOST_DELAY_SECONDS;
+        (soon && at_epoch_seconds(up) < window.end).then(|| Candidate {
             window,
             downtime_seconds: quantile(write_downtimes(&runs), self.level),
             itinerary,
@@ -268,7 +280,7 @@ impl<'a> Search<'a> {
     }
 
     /// Time within which so large a share of rounds is done.
-    fn round_seconds(&self, since: f64, at: f64, index: usize) -> f64 {
+    fn round_seconds(&self, (since, at): (f64, f64), index: usize, in_time: f64) -> f64 {
         let one = |draw: &Draw| {
             let since = match index {
                 1 => Since::unflushed(since),
@@ -278,7 +290,7 @@ impl<'a> Search<'a> {
         };
         quantile(
             self.draws.iter().take(TIMING_DRAWS).map(one).collect(),
-            IN_TIME,
+            in_time,
         )
     }
 

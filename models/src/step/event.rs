@@ -72,6 +72,11 @@ pub enum Event {
         /// Verb.
         verb: Verb,
     },
+    /// A child plan takes over; the chain goes on.
+    Adopted {
+        /// The plan, which names the one before it as its parent.
+        plan: Box<crate::plan::Plan>,
+    },
     /// The end.
     Closed {
         /// How it ended.
