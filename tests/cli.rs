@@ -1,69 +1,10 @@
 //! The built binary and what it makes of bad input: exit code, and an error that names the thing and
 //! what to do. Nothing here reaches a network.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+#[path = "common/cli.rs"]
+mod tool;
 
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fixtures/formats")
-        .join(name)
-}
-
-/// Runs the tool without any AWS configuration.
-fn snapmigrate(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_snapmigrate"));
-    command
-        .args(arguments)
-        .env_clear()
-        .env("HOME", "/nonexistent");
-    command.env("AWS_EC2_METADATA_DISABLED", "true");
-    command
-        .output()
-        .expect("the binary was built for this test")
-}
-
-/// Runs the tool and gives exit code and standard error; standard output must be empty.
-fn refused(arguments: &[&str]) -> (i32, String) {
-    let output = snapmigrate(arguments);
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(stdout, "", "an error prints no result");
-    let code = output.status.code().expect("no signal ended it");
-    (code, String::from_utf8_lossy(&output.stderr).into_owned())
-}
-
-/// A directory of its own for each test.
-fn scratch(test: &str) -> PathBuf {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
-    std::fs::create_dir_all(&dir).expect("the target directory can be written");
-    dir
-}
-
-fn written(test: &str, name: &str, text: &str) -> String {
-    let path = scratch(test).join(name);
-    std::fs::write(&path, text).expect("the target directory can be written");
-    path.display().to_string()
-}
-
-fn text(name: &str) -> String {
-    std::fs::read_to_string(fixture(name)).expect("the fixture exists")
-}
-
-fn path(name: &str) -> String {
-    fixture(name).display().to_string()
-}
-
-#[track_caller]
-fn assert_refused(arguments: &[&str], code: i32, words: &[&str]) {
-    let (found, stderr) = refused(arguments);
-    assert_eq!(found, code, "{arguments:?}: {stderr}");
-    for word in words {
-        assert!(
-            stderr.contains(word),
-            "{arguments:?}: {word:?} is missing in: {stderr}"
-        );
-    }
-}
+use tool::{assert_refused, path, scratch, snapmigrate, text, written};
 
 #[test]
 fn unknown_words_are_usage_errors() {
@@ -277,7 +218,7 @@ fn every_command_explains_itself_with_an_example() {
 #[test]
 fn published_schemas_name_their_format() {
     for name in [
-        "profile", "policy", "plan", "findings", "status", "report", "verify", "campaign",
+        "profile", "policy", "plan", "findings", "status", "report", "verify", "campaign", "fleet",
         "history",
     ] {
         let output = snapmigrate(&["schema", name]);

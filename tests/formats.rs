@@ -7,6 +7,7 @@ use snapmigrate_models::backtest::Backtest;
 use snapmigrate_models::campaign::{Campaign, CampaignSummary};
 use snapmigrate_models::check::Findings;
 use snapmigrate_models::faults::FaultCampaign;
+use snapmigrate_models::fleet::{FleetPlan, check as fleet_check};
 use snapmigrate_models::format::Document;
 use snapmigrate_models::history::PastMigrations;
 use snapmigrate_models::plan::Plan;
@@ -55,6 +56,21 @@ fn profile() {
 fn plan() {
     let plan: Plan = frozen("plan.json");
     assert_eq!(plan.digest, plan.computed_digest(), "sealed");
+}
+
+#[test]
+fn fleet() {
+    let fleet: FleetPlan = frozen("fleet.json");
+    assert_eq!(fleet.digest, fleet.computed_digest(), "sealed");
+    assert!(!fleet_check(&fleet).refused() && !fleet.limits.is_empty());
+}
+
+#[test]
+fn a_policy_of_a_fleet() {
+    let policy = Policy::from_toml(&text("policy-fleet.toml")).expect("stays readable");
+    let fleet = policy.fleet.as_ref().expect("a fleet");
+    let own = policy.of_member(&fleet.instances[2]).expect("a policy");
+    assert_eq!(own.target.zone.as_str(), "us-east-1b");
 }
 
 #[test]

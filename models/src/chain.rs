@@ -7,6 +7,7 @@
 
 mod flush;
 mod hop;
+mod pipelined;
 mod signs;
 mod volume;
 

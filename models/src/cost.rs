@@ -122,6 +122,13 @@ impl Spending {
         }
     }
 
+    /// The base and the final one stored once more, in full, under another key.
+    #[must_use]
+    pub fn stored_again_usd(&self) -> f64 {
+        let gib = 2.0 * self.base_bytes / GIB as f64;
+        gib * PRICES.snapshot_gib_month * PRICES.kept_days / 30.0
+    }
+
     /// The whole amount.
     #[must_use]
     pub fn usd(&self) -> f64 {

@@ -18,6 +18,8 @@ pub struct PathOption {
     pub applies: bool,
     /// It applies, this version can run it, and the policy allows it.
     pub available: bool,
+    /// Each round would first be copied under a customer managed key in the source account.
+    pub rekeyed: bool,
     /// Why, or why not.
     pub reason: String,
 }
@@ -48,12 +50,15 @@ pub fn options(
     policy: &Policy,
 ) -> Vec<PathOption> {
     let one = |path| {
+        let rekeyed =
+            path == TransferPath::Copy && source.account != target.account && default_key(volume);
         let (applies, why) = applies(path, volume, source, target);
         let (available, reason) = match available(path, policy) {
             Err(refusal) if applies => (false, format!("{why}; {refusal}")),
-            _ => (applies, why.to_owned()),
+            _ => (applies && !rekeyed, why.to_owned()),
         };
         PathOption {
+            rekeyed,
             volume: volume.volume.clone(),
             path,
             applies,
@@ -81,6 +86,15 @@ fn applies(
     to: &Place,
 ) -> (bool, &'static str) {
     let (account, region) = (from.account == to.account, from.region == to.region);
+    if !account && default_key(volume) && path == TransferPath::Copy {
+        return (
+            true,
+            "snapshots under the default key aws/ebs can't be shared with another account: each round would first \
+             be copied under a customer managed key in the source account (re-key hop), which may be full every \
+             round until a probe shows otherwise; this version can't run it: move the volume to a customer managed \
+             key first",
+        );
+    }
     if !account && default_key(volume) && path != TransferPath::Direct {
         return (
             false,

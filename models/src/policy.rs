@@ -74,6 +74,9 @@ pub struct Policy {
     /// Commands of the operator's around the named phases.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookPolicy>,
+    /// Whether snapshots may be taken only to measure a delta, before the migration begins.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub probe_snapshots: bool,
     /// Many instances to be planned together; absent: one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<FleetPolicy>,

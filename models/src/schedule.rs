@@ -168,12 +168,12 @@ fn bounds(policy: &Policy, search: &Search<'_>, found: &Found, play: &Play) -> B
 /// Every path of every volume, those that apply with their time and price.
 fn path_choices(search: &Search<'_>, candidate: &Candidate) -> Vec<PathChoice> {
     let (model, demand) = (search.model, search.demand);
-    let mut hops: BTreeMap<TransferPath, (Quantiles, f64)> = BTreeMap::new();
+    let mut hops: BTreeMap<(TransferPath, bool), (Quantiles, f64)> = BTreeMap::new();
     let mut choice = |option: &PathOption| {
         let timed = (option.applies && option.path != TransferPath::Clone).then(|| {
             *hops
-                .entry(option.path)
-                .or_insert_with(|| hop(search, candidate, option.path))
+                .entry((option.path, option.rekeyed))
+                .or_insert_with(|| hop(search, candidate, option))
         });
         PathChoice {
             volume: option.volume.clone(),
@@ -181,20 +181,28 @@ fn path_choices(search: &Search<'_>, candidate: &Candidate) -> Vec<PathChoice> {
             chosen: option.available && option.path == demand.path,
             reason: option.reason.clone(),
             final_hop_seconds: timed.as_ref().map(|timed| timed.0),
-            cost_usd: timed.map(|timed| demand.price(model, option.path, timed.1)),
+            cost_usd: timed.map(|timed| demand.price(model, option, timed.1)),
         }
     };
     demand.options.iter().map(&mut choice).collect()
 }
 
 /// Snapshot and transfer of the final round on a path, and the bytes of all rounds.
-fn hop(search: &Search<'_>, candidate: &Candidate, path: TransferPath) -> (Quantiles, f64) {
-    let chain = search.chain.under(Circumstances::plain(path));
+fn hop(search: &Search<'_>, candidate: &Candidate, option: &PathOption) -> (Quantiles, f64) {
+    let chain = search.chain.under(Circumstances::plain(option.path));
     let draws = search.draws.iter();
     let runs: Vec<Run> = draws
         .map(|draw| chain.run(&candidate.itinerary, draw))
         .collect();
-    let hop = |run: &Run| run.cutover.round.snapshot_seconds + run.cutover.round.transfer_seconds;
+    // Under another key the copy is taken for a full one, as long as the base's.
+    let rekeyed = |run: &Run| match option.rekeyed {
+        true => run.rounds[0].transfer_seconds,
+        false => 0.0,
+    };
+    let hop = |run: &Run| {
+        let last = run.cutover.round;
+        last.snapshot_seconds + last.transfer_seconds + rekeyed(run)
+    };
     let bytes = |run: &Run| {
         let rounds = run.rounds.iter().skip(1).map(|round| round.delta_bytes);
         rounds.sum::<f64>() + run.cutover.round.delta_bytes

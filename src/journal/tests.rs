@@ -163,6 +163,40 @@ fn an_event_that_cannot_follow_is_not_appended() {
 }
 
 #[test]
+fn a_child_takes_over_its_parents_journal_and_no_other() {
+    let place = Place::new("child");
+    let (parent, stranger) = (plan(1), plan(2));
+    let child_of = |of: &Plan| {
+        let parent = Some(of.digest.clone());
+        Plan { parent, ..plan(3) }.sealed()
+    };
+    let child = child_of(&parent);
+    let orphan = Journal::go_on(&place.file(), &child, at(1)).map(drop);
+    assert!(
+        matches!(orphan, Err(JournalError::Orphan { .. })),
+        "{orphan:?}"
+    );
+    drop(Journal::open(&place.file(), &parent).unwrap());
+    let foreign = Journal::go_on(&place.file(), &child_of(&stranger), at(1)).map(drop);
+    assert!(
+        matches!(foreign, Err(JournalError::ForeignPlan { .. })),
+        "{foreign:?}"
+    );
+    for _ in 0..2 {
+        let journal = Journal::go_on(&place.file(), &child, at(1)).unwrap();
+        assert_eq!(journal.recorded().entries.len(), 1, "it takes over once");
+    }
+    let read = Recorded::read(&place.file()).unwrap();
+    assert_eq!((&read.plan, &read.begun_with), (&child, &parent.digest));
+    assert!(
+        Journal::open(&place.file(), &parent).is_err(),
+        "the parent is over"
+    );
+    place.sql("update entries set event = replace(event, '\"seed\":3', '\"seed\":4')");
+    assert!(Recorded::read(&place.file()).is_err());
+}
+
+#[test]
 fn one_writer_at_a_time() {
     let place = Place::new("lock");
     let first = Journal::open(&place.file(), &plan(1)).unwrap();

@@ -83,14 +83,25 @@ pub(super) async fn carry_out(
         comparison: audit(&stage.lab),
         hooks: Hooks::Named,
     };
+    let clock = stage.clock;
     let run = Run {
-        clock: stage.clock,
+        clock,
         claimant: rehearsing(),
         goal,
         control: Control::none(),
         watcher,
     };
-    Ok(execute(&sides, journal, run).await?)
+    Ok(execute(&sides(stage, scenario), journal, run).await?)
+}
+
+fn sides(stage: Stage, scenario: &Scenario) -> Sides {
+    Sides {
+        source: stage.source,
+        target: stage.target,
+        source_host: Some(host(&stage.lab, &scenario.source.instance)),
+        target_host: Some(host(&stage.lab, &scenario.target.instance)),
+        comparison: audit(&stage.lab),
+    }
 }
 
 /// In a rehearsal there is one machine and one journal.
@@ -127,4 +138,67 @@ pub(super) fn audit(lab: &Lab) -> Comparison {
             digest: audit.digest,
         })
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use snapmigrate_models::report::RunOutcome;
+    use snapmigrate_models::schedule::make_child;
+
+    use super::*;
+
+    const SCENARIO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/scenarios/tiny.toml");
+
+    /// The chain under the parent, the cutover under its child, one journal.
+    #[tokio::test(start_paused = true)]
+    async fn a_child_plan_goes_on_in_its_parents_journal() {
+        let scenario = Scenario::load(Path::new(SCENARIO)).expect("a scenario");
+        let stage = Stage::set(&scenario, 1).await.expect("a stage");
+        let profile = stage.measure(&scenario).await.expect("a profile");
+        let clock = stage.clock;
+        let parent = make_plan(&profile, &stage.policy, clock.now(), 1).expect("a plan");
+        let mut journal = Journal::in_memory(&parent).expect("a journal");
+        let sides = sides(stage, &scenario);
+        let mut outcomes = Vec::new();
+        for cutover in [false, true] {
+            if cutover {
+                let child = make_child(&parent, journal.progress(), clock.now(), 1);
+                let child = child.expect("the chain stands");
+                let standing = journal.progress().rounds.len();
+                assert!(
+                    child.rounds.len() > standing,
+                    "the final one is still to come"
+                );
+                journal
+                    .adopt(&child, clock.now())
+                    .expect("before the fence");
+                assert_eq!(journal.recorded().plan.digest, child.digest);
+                assert_eq!(journal.recorded().begun_with, parent.digest);
+            }
+            let run = Run {
+                clock,
+                claimant: rehearsing(),
+                goal: Goal { cutover },
+                control: Control::none(),
+                watcher: &mut |_, _| {},
+            };
+            let ended = execute(&sides, &mut journal, run)
+                .await
+                .expect("it runs to an end");
+            if let Ended::Closed { outcome, .. } = ended {
+                outcomes.push(outcome);
+            }
+        }
+        assert_eq!(outcomes, [RunOutcome::Copied, RunOutcome::CutOver]);
+        let report = build(&journal.recorded().plan, journal.progress());
+        assert!(
+            report
+                .verification
+                .is_some_and(|found| found.mismatches == 0)
+        );
+        let after = make_child(&parent, journal.progress(), clock.now(), 1);
+        assert!(after.is_err(), "behind the fence a plan stays");
+    }
 }

@@ -4,7 +4,7 @@
 use snapmigrate_models::fleet::{FleetPlan, LimitUse, PlannedInstance};
 use snapmigrate_models::units::{Timestamp, epoch_seconds};
 
-const LEFT: f64 = 120.0;
+const LEFT: f64 = 150.0;
 const TOP: f64 = 64.0;
 const WIDTH: f64 = 1040.0;
 /// Height of all lines together, and of one where there is room.

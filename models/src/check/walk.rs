@@ -91,8 +91,14 @@ fn odds(plan: &Plan, found: &mut Vec<Finding>) {
             100.0 * plan.confidence,
             100.0 * plan.policy.confidence
         );
-        let remedy =
-            "measure with a probe snapshot pair, or let the gate decide after the first rounds";
+        let remedy = match plan.policy.probe_snapshots {
+            true => {
+                "measure with a probe snapshot pair, or let the gate decide after the first rounds"
+            }
+            false => {
+                "let the gate decide after the first rounds: the policy allows no probe snapshots"
+            }
+        };
         found.push(finding(Severity::Warn, &"plan", message, remedy));
     }
 }

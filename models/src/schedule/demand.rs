@@ -123,10 +123,13 @@ impl Demand {
         self.moved_bytes = moved_bytes;
     }
 
-    pub(crate) fn price(&self, model: &FittedModel, path: TransferPath, delta_bytes: f64) -> f64 {
-        Spending::base(model, &self.volumes, path, self.between_regions())
-            .with_round(delta_bytes)
-            .usd()
+    pub(crate) fn price(&self, model: &FittedModel, option: &PathOption, delta_bytes: f64) -> f64 {
+        let spent = Spending::base(model, &self.volumes, option.path, self.between_regions());
+        let again = match option.rekeyed {
+            true => spent.stored_again_usd(),
+            false => 0.0,
+        };
+        spent.with_round(delta_bytes).usd() + again
     }
 
     fn between_regions(&self) -> bool {
@@ -213,11 +216,19 @@ fn places(inventory: &Inventory, policy: &Policy) -> Result<(Place, Place), Plan
     Ok((source, target))
 }
 
-/// A zone's name begins with its region's.
+/// A zone's name begins with its region's and ends with a letter of its own, that of a local zone with a place and
+/// a number between them.
 fn zone_in_region(target: &Place) -> Result<(), PlanError> {
     let region: &Region = &target.region;
-    if target.zone.as_str().starts_with(region.as_str()) && target.zone.as_str() != region.as_str()
-    {
+    let own = target.zone.as_str().strip_prefix(region.as_str());
+    let is_letter = |text: &str| text.len() == 1 && text.bytes().all(|b| b.is_ascii_lowercase());
+    let is_local = |text: &str| {
+        let ends = text.trim_end_matches(|c: char| c.is_ascii_lowercase());
+        text.starts_with('-')
+            && ends.ends_with(|c: char| c.is_ascii_digit())
+            && is_letter(&text[ends.len()..])
+    };
+    if own.is_some_and(|own| is_letter(own) || is_local(own)) {
         return Ok(());
     }
     Err(PlanError::Contradiction {

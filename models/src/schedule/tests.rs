@@ -1,7 +1,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod child;
 mod direct;
 mod laws;
+mod monotone;
 mod rivals;
 mod verdicts;
 

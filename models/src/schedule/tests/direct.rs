@@ -38,3 +38,43 @@ fn direct_is_chosen_where_the_policy_asks_for_it_by_name() {
     let refused = copied.paths.iter().find(|p| p.path == TransferPath::Direct);
     assert!(refused.is_some_and(|p| p.reason.contains("reader_role_arn")));
 }
+
+/// Under aws/ebs into another account only `direct` can be run; the hop under another key is told with its price.
+#[test]
+fn the_hop_under_another_key_is_shown_and_not_taken() {
+    let mut profile = profile(1, 300, 1.0);
+    profile.inventory.volumes[0].encrypted = true;
+    let mut policy = policy(7200.0);
+    policy.target.account = "444455556666".parse().unwrap();
+    policy.target.kms_key = Some("arn:aws:kms:us-east-1:444455556666:key/1".into());
+    policy.target.instance = "i-02".parse().ok();
+    policy.paths = vec![TransferPath::Copy, TransferPath::Direct];
+    policy.direct = Some(crate::policy::DirectPolicy {
+        reader_role_arn: "arn:aws:iam::111122223333:role/reader".into(),
+    });
+    policy.database = Some(crate::policy::DatabasePolicy {
+        engine: "postgres".into(),
+        source_host: "unix:/s".into(),
+        target_host: "unix:/t".into(),
+    });
+    let plan = planned(&profile, &policy);
+    let of = |path| {
+        plan.paths
+            .iter()
+            .find(|choice| choice.path == path)
+            .unwrap()
+    };
+    let (copy, direct) = (of(TransferPath::Copy), of(TransferPath::Direct));
+    assert!(direct.chosen && !copy.chosen);
+    assert!(
+        copy.reason.contains("may be full every round"),
+        "{}",
+        copy.reason
+    );
+    let full = plan.rounds[0].snapshot_seconds.p50 / 4.0;
+    assert!(
+        copy.final_hop_seconds.unwrap().p50 > full,
+        "as long as a full copy"
+    );
+    assert!(copy.cost_usd.unwrap() > 0.0);
+}

@@ -42,6 +42,7 @@ fn the_table_has_every_change_that_applies() {
         "throttled to half",
         "twice the copy rate",
         "time-based copy",
+        "one round at a time",
         "direct path",
         "io2",
         "cutover at",
