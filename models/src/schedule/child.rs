@@ -98,10 +98,7 @@ impl Stood {
             .map(|(index, round)| (*index, round))
             .collect();
         let is_landed = |(_, round): &&(u32, &RoundProgress)| landed(parent, path, round);
-        let remaining = || {
-            let [_, snapshot, transfer] = taught.next_round(evidence, now, parent.seed);
-            snapshot.p50 + transfer.p50
-        };
+        let remaining = || taught.next_round_seconds(evidence, now, parent.seed);
         Self {
             base: base(
                 begun.last().copied(),

@@ -8,7 +8,7 @@ use crate::step::{
 };
 
 fn parent() -> Plan {
-    planned(&with_deltas(profile(1, 100, 0.3), 4), &policy(3600.0))
+    planned(&with_deltas(profile(1, 100, 0.3), 4), &policy(14_400.0))
 }
 
 /// The plan's first `rounds` links, each an hour long and in the target.
