@@ -4,7 +4,7 @@
 #[path = "common/cli.rs"]
 mod tool;
 
-use tool::{assert_refused, path, scratch, snapmigrate, text, written};
+use tool::{assert_refused, path, refused, scratch, snapmigrate, text, written};
 
 #[test]
 fn unknown_words_are_usage_errors() {

@@ -15,7 +15,7 @@ use super::calendar::{Calendar, Take};
 use super::shared::Shared;
 
 /// Start times looked at for one base.
-const CANDIDATES: usize = 16;
+const CANDIDATES: usize = 12;
 /// Start times so much worse than the best are taken only when nothing better is free.
 const NEARLY_AS_GOOD: f64 = 1.1;
 /// When no start time is free the base begins so much later, and no later than that after the plan.
@@ -40,12 +40,6 @@ pub(super) struct Placed {
     pub(super) base_start: f64,
     pub(super) over_by: f64,
     pub(super) waited_for: Option<String>,
-}
-
-/// A start time that may be taken.
-struct Choice {
-    candidate: Candidate,
-    over_by: f64,
 }
 
 impl Grounds<'_> {
@@ -91,36 +85,38 @@ impl Grounds<'_> {
         base: &[Take],
     ) -> Option<(Found, f64)> {
         let options = self.options(search);
-        let windows = |o: &Choice| (o.candidate.itinerary.fence, o.candidate.downtime_seconds);
+        let windows = |o: &Candidate| (o.itinerary.fence, o.downtime_seconds);
         let looked_at: Vec<(f64, f64)> = options.iter().map(windows).collect();
-        for option in by_preference(options) {
-            let fence = option.candidate.itinerary.fence;
-            if self.occupied(domain, (fence, option.over_by)) {
+        for candidate in by_preference(options) {
+            let fence = candidate.itinerary.fence;
+            let runs = search.runs(&candidate.itinerary);
+            let seconds = runs.iter().map(|run| run.cutover.write_downtime_seconds);
+            let longest = quantile(seconds.collect(), 0.99);
+            let over_by = epoch_seconds(candidate.window.end) + longest;
+            if self.occupied(domain, (fence, over_by)) {
                 continue;
             }
-            let takes = shared.rounds(&search.runs(&option.candidate.itinerary));
-            let cutovers = self.cutovers(fence, option.over_by);
-            let takes = [base, &takes, &cutovers].concat();
+            let cutovers = self.cutovers(fence, over_by);
+            let takes = [base, &shared.rounds(&runs), &cutovers].concat();
             if !self.calendar.has_room(&takes) {
                 continue;
             }
             self.calendar.reserve(&takes);
             let own = self.domains.entry(domain.to_owned()).or_default();
-            own.push((fence, option.over_by));
-            let rounds = option.candidate.itinerary.rounds.len();
+            own.push((fence, over_by));
             let found = Found {
-                downtime_seconds: option.candidate.downtime_seconds,
-                by_rounds: vec![(rounds, option.candidate.downtime_seconds)],
-                candidate: option.candidate,
+                downtime_seconds: candidate.downtime_seconds,
+                by_rounds: vec![(candidate.itinerary.rounds.len(), candidate.downtime_seconds)],
+                candidate,
                 windows: looked_at,
             };
-            return Some((found, option.over_by));
+            return Some((found, over_by));
         }
         None
     }
 
     /// Start times after the base, with as many rounds as are enough.
-    fn options(&self, search: &Search<'_>) -> Vec<Choice> {
+    fn options(&self, search: &Search<'_>) -> Vec<Candidate> {
         let fences: Vec<(f64, Option<f64>)> = search.fences();
         let step = fences.len().div_ceil(CANDIDATES).max(1);
         let ends = |(fence, end): &(f64, Option<f64>)| {
@@ -134,11 +130,7 @@ impl Grounds<'_> {
         let enough = settled.map_or(1, |found| found.candidate.itinerary.rounds.len());
         let one = |(fence, end): &(f64, f64)| {
             let mut fewer = (0..=enough).rev();
-            let candidate =
-                fewer.find_map(|rounds| search.timed(rounds, (*fence, Some(*end)), IN_TIME))?;
-            let longest = quantile(search.downtimes(&candidate, &search.chain), 0.99);
-            let over_by = epoch_seconds(candidate.window.end) + longest;
-            Some(Choice { candidate, over_by })
+            fewer.find_map(|rounds| search.timed(rounds, (*fence, Some(*end)), IN_TIME))
         };
         fences.iter().filter_map(one).collect()
     }
@@ -168,12 +160,12 @@ impl Grounds<'_> {
 }
 
 /// The nearly best ones in order of time, then the others, best first.
-fn by_preference(mut options: Vec<Choice>) -> Vec<Choice> {
-    let seconds = |o: &Choice| o.candidate.downtime_seconds;
+fn by_preference(mut options: Vec<Candidate>) -> Vec<Candidate> {
+    let seconds = |o: &Candidate| o.downtime_seconds;
     let least = options.iter().map(seconds).fold(f64::INFINITY, f64::min);
     options.sort_by(|a, b| {
-        let rank = |o: &Choice| match seconds(o) <= least * NEARLY_AS_GOOD {
-            true => (0_u8, o.candidate.itinerary.fence),
+        let rank = |o: &Candidate| match seconds(o) <= least * NEARLY_AS_GOOD {
+            true => (0_u8, o.itinerary.fence),
             false => (1, seconds(o)),
         };
         let (a, b) = (rank(a), rank(b));
