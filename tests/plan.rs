@@ -1,9 +1,13 @@
 //! What `plan` makes of wishes that cannot be had together, of fleets and of journals, through the built binary.
 
+use snapmigrate_models::fleet::FleetPlan;
+use snapmigrate_models::format::Document;
+use snapmigrate_models::plan::Plan;
+
 #[path = "common/cli.rs"]
 mod tool;
 
-use tool::{assert_refused, path, snapmigrate, text, written};
+use tool::{assert_refused, path, scratch, snapmigrate, text, written};
 
 /// Sensible wishes that cannot be had together: exit code 3, and one message with both sides.
 #[test]
@@ -28,8 +32,8 @@ fn contradictory_policies_are_refused_with_both_sides() {
         ),
         (
             "soon.toml",
-            "2026-11-09T06",
-            "2026-11-02T09",
+            "2026-11-09T06:00:00Z",
+            "2026-11-02T08:01:00Z",
             ["latest_finish is 2026-11-02", "base is expected"],
         ),
         (
@@ -152,4 +156,56 @@ fn what_belongs_to_a_fleet_is_said() {
         "3",
     ];
     assert_refused(&from, 2, &["keeps to its parent's policy"]);
+}
+
+/// Four instances in two clusters, like those of a small scenario: a plan for each, their order, and a picture.
+#[test]
+fn a_scenarios_fleet_gets_a_plan_for_each_instance() {
+    let tiny = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/scenarios/tiny.toml");
+    let tiny = std::fs::read_to_string(tiny).expect("the scenario exists");
+    let groups = "[[fleet.groups]]\ninstances = 4\nworlds = 2\ndomain_size = 2\n\n[[volumes]]";
+    let scenario = written(
+        "fleet",
+        "scenario.toml",
+        &tiny.replacen("[[volumes]]", groups, 1),
+    );
+    let folder = scratch("fleet").join("plans");
+    let picture = scratch("fleet").join("fleet.svg");
+    let (to, drawn) = (folder.display().to_string(), picture.display().to_string());
+    let output = snapmigrate(&[
+        "plan",
+        "--scenario",
+        &scenario,
+        "-o",
+        &to,
+        "--picture",
+        &drawn,
+        "--json",
+    ]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let fleet: FleetPlan = serde_json::from_slice(&output.stdout).expect("a fleet plan");
+    assert_eq!(
+        (fleet.instances.len(), fleet.digest.clone()),
+        (4, fleet.computed_digest())
+    );
+    let saved = std::fs::read_to_string(folder.join("fleet.json")).expect("it was saved");
+    assert_eq!(
+        FleetPlan::from_json(&saved).expect("it is read back"),
+        fleet
+    );
+    for one in &fleet.instances {
+        let text = std::fs::read_to_string(folder.join(format!("{}.json", one.instance)));
+        let plan = Plan::from_json(&text.expect("each has a plan")).expect("it is a plan");
+        assert_eq!(
+            (&plan.digest, plan.computed_digest()),
+            (&one.plan_digest, one.plan_digest.clone())
+        );
+        assert_eq!(plan.source.instance.as_ref(), Some(&one.instance));
+    }
+    let svg = std::fs::read_to_string(picture).expect("it was drawn");
+    assert!(svg.starts_with("<svg") && svg.contains(fleet.instances[0].instance.as_str()));
 }
