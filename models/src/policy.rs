@@ -7,14 +7,14 @@ use crate::ids::{AccountId, InstanceId, Region, Zone};
 use crate::units::Timestamp;
 
 mod file;
-mod hooks;
 mod fleet;
+mod hooks;
 mod hours;
 mod wish;
 
 pub use file::{FORMAT, PolicyError};
-pub use hooks::{HookPhase, HookPolicy, HookTime};
 pub use fleet::{FleetMember, FleetPolicy};
+pub use hooks::{HookPhase, HookPolicy, HookTime};
 pub use hours::Hours;
 pub use wish::ImpossibleWish;
 

@@ -75,14 +75,6 @@ pub(super) async fn carry_out(
     journal: &mut Journal,
     watcher: Watcher<'_>,
 ) -> Result<Ended, RehearseError> {
-    let sides = Sides {
-        source: stage.source,
-        target: stage.target,
-        source_host: Some(host(&stage.lab, &scenario.source.instance)),
-        target_host: Some(host(&stage.lab, &scenario.target.instance)),
-        comparison: audit(&stage.lab),
-        hooks: Hooks::Named,
-    };
     let clock = stage.clock;
     let run = Run {
         clock,
@@ -101,6 +93,7 @@ fn sides(stage: Stage, scenario: &Scenario) -> Sides {
         source_host: Some(host(&stage.lab, &scenario.source.instance)),
         target_host: Some(host(&stage.lab, &scenario.target.instance)),
         comparison: audit(&stage.lab),
+        hooks: Hooks::Named,
     }
 }
 

@@ -179,7 +179,11 @@ fn hooks(report: &Report) -> String {
         let ReportedHook {
             name, phase, when, ..
         } = hook;
-        format!("  {name:<18} {when} {phase} {}: {}\n", hook.occasion, duration(hook.seconds))
+        format!(
+            "  {name:<18} {when} {phase} {}: {}\n",
+            hook.occasion,
+            duration(hook.seconds)
+        )
     };
     report.actual.hooks.iter().map(line).collect()
 }

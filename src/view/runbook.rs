@@ -82,7 +82,10 @@ pub fn runbook(plan: &Plan, plan_file: &str) -> Runbook {
         ],
     };
     if let Some(body) = hooks::hooks(plan) {
-        let before = runbook.sections.iter().position(|s| s.heading == "When a step fails");
+        let before = runbook
+            .sections
+            .iter()
+            .position(|s| s.heading == "When a step fails");
         let at = before.unwrap_or(runbook.sections.len());
         runbook.sections.insert(at, section("Hooks", body));
     }

@@ -103,7 +103,9 @@ impl<D: Database> Stage<D> {
     pub fn told(&self, name: &str) -> Vec<Value> {
         let told = fs::read_to_string(self.hook_file(name)).unwrap_or_default();
         let lines = told.lines().map(serde_json::from_str);
-        lines.map(|line| line.expect("a hook is told JSON")).collect()
+        lines
+            .map(|line| line.expect("a hook is told JSON"))
+            .collect()
     }
 
     fn hook_file(&self, name: &str) -> PathBuf {

@@ -1,8 +1,8 @@
 //! What each event changes.
 
 use super::{
-    Activated, Closed, Failing, Fence, FenceFacts, FenceState, Freeze, GatePassage, HookRun, Preflight,
-    Progress, Proved, Refused, RoundProgress, Running, Syncing, revert,
+    Activated, Closed, Failing, Fence, FenceFacts, FenceState, Freeze, GatePassage, HookRun,
+    Preflight, Progress, Proved, Refused, RoundProgress, Running, Syncing, revert,
 };
 use crate::step::{Action, Event, FailureClass, StepResult, Verb};
 use crate::units::Timestamp;
@@ -121,9 +121,9 @@ impl Progress {
                 self.closed = None;
                 orders.abort &= self.fence.is_some();
                 (self.revert_check, self.revert_attempts) = (None, 0);
-                self.failing
-                    .values_mut()
-                    .for_each(|failing| (failing.count, failing.resumptions) = (0, failing.resumptions + 1));
+                self.failing.values_mut().for_each(|failing| {
+                    (failing.count, failing.resumptions) = (0, failing.resumptions + 1)
+                });
             }
             Verb::Postpone => (orders.postponed, orders.cutover) = (true, false),
             Verb::Cutover => (orders.postponed, orders.cutover) = (false, true),
@@ -187,7 +187,8 @@ impl Progress {
             seconds: *seconds,
             at,
         };
-        self.hooks.insert(Action::Hook { name, occasion }.step_id(), run);
+        self.hooks
+            .insert(Action::Hook { name, occasion }.step_id(), run);
     }
 
     fn finished_round(&mut self, at: Timestamp, index: u32, action: &Action, result: &StepResult) {
