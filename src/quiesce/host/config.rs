@@ -29,6 +29,7 @@ superuser = "postgres"
 # start_seconds = 600
 # stop_seconds = 300
 # accept_unlogged_loss = false   # rows of unlogged tables do not arrive on the target
+# cluster_manager_paused = false # say so once Patroni, repmgr, Pacemaker ... is paused
 
 [state]
 directory = "/var/lib/snapmigrate"   # never on a file system of the database
@@ -121,6 +122,9 @@ pub struct PostgresConfig {
     /// Whether rows of unlogged tables may be lost.
     #[serde(default)]
     pub accept_unlogged_loss: bool,
+    /// Whether a cluster manager that runs on this host is paused.
+    #[serde(default)]
+    pub cluster_manager_paused: bool,
 }
 
 /// `[state]`.

@@ -15,6 +15,14 @@ pub struct Expected {
     pub lsn: String,
 }
 
+impl Expected {
+    /// The copy is of a running database and reaches no fence: a restore that is tried. `0/0` on the wire.
+    #[must_use]
+    pub fn is_trial(&self) -> bool {
+        self.lsn == "0/0"
+    }
+}
+
 /// A database engine on this host. Every call has a time limit of its own and blocks until it is done.
 pub trait Engine: Send + Sync {
     /// What the database is doing.

@@ -7,6 +7,7 @@
 
 mod bases;
 pub mod clock;
+mod cluster;
 pub mod command;
 pub mod config;
 pub mod durable;

@@ -21,6 +21,7 @@ user = "mysql"                       # logs in over the socket as the Unix user 
 # stop_seconds = 300
 # transaction_seconds = 30    # how long open transactions get to end before the fence ends them
 # accept_memory_loss = false  # rows of MEMORY tables do not arrive on the target
+# cluster_manager_paused = false  # say so once Orchestrator, Pacemaker ... is paused
 
 [state]
 directory = "/var/lib/snapmigrate"   # never on a file system of the database
@@ -85,6 +86,9 @@ pub struct MysqlConfig {
     /// Whether rows of MEMORY tables may be lost.
     #[serde(default)]
     pub accept_memory_loss: bool,
+    /// Whether a cluster manager that runs on this host is paused.
+    #[serde(default)]
+    pub cluster_manager_paused: bool,
 }
 
 impl MysqlConfig {

@@ -75,25 +75,27 @@ impl Dialect {
         }
     }
 
-    /// Command line of a server that no client reaches and that writes nothing: the storage engine itself is
-    /// read-only, which it refuses on files that would need recovery.
+    /// What keeps the isolated server from writing anything: the storage engine itself is read-only, which it refuses on
+    /// files that would need recovery. A tried copy of a running server needs it, and its binary log for it.
+    #[must_use]
+    pub fn immutable(self) -> [&'static str; 2] {
+        ["--innodb-read-only=1", "--skip-log-bin"]
+    }
+
+    /// Command line of a server that no client reaches.
     #[must_use]
     pub fn isolation(self) -> &'static [&'static str] {
         match self {
             Self::Mariadb => &[
                 "--skip-networking",
-                "--innodb-read-only=1",
                 "--read-only=1",
-                "--skip-log-bin",
                 "--event-scheduler=DISABLED",
                 "--skip-slave-start",
             ],
             Self::Mysql => &[
                 "--skip-networking",
                 "--mysqlx=OFF",
-                "--innodb-read-only=1",
                 "--super-read-only=1",
-                "--skip-log-bin",
                 "--event-scheduler=DISABLED",
                 "--skip-replica-start",
                 "--upgrade=NONE",

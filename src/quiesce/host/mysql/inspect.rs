@@ -5,7 +5,7 @@ mod findings;
 use super::client::Client;
 use super::dialect::Dialect;
 use super::{Mysql, database, marker};
-use crate::quiesce::host::clock;
+use crate::quiesce::host::{clock, cluster};
 use crate::quiesce::protocol::{Finding, InspectReply, Refusal, Severity};
 use chrono::TimeDelta;
 use findings::finding;
@@ -142,6 +142,7 @@ impl Facts {
 
     fn findings(&self, mysql: &Mysql, client: &Client<'_>) -> Result<Vec<Finding>, Refusal> {
         let mut found = findings::of_settings(self, mysql);
+        found.extend(cluster::findings(mysql.config.cluster_manager_paused));
         found.extend(findings::of_programs(self, mysql)?);
         found.extend(findings::of_places(self, mysql));
         found.extend(findings::of_tables(mysql, client)?);

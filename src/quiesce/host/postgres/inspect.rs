@@ -1,6 +1,7 @@
 //! What the cluster is, and what speaks against migrating it.
 
 use super::{Postgres, database, marker};
+use crate::quiesce::host::cluster;
 use crate::quiesce::protocol::{Finding, InspectReply, Refusal, Severity};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -58,6 +59,7 @@ pub fn running(postgres: &Postgres) -> Result<InspectReply, Refusal> {
     let facts: Facts = serde_json::from_str(&psql.query(&[&FACTS.replace('\n', " ")])?)
         .map_err(|error| database(format!("the facts are malformed: {error}")))?;
     let mut findings = findings(&facts);
+    findings.extend(cluster::findings(postgres.config.cluster_manager_paused));
     for name in &facts.databases {
         // \connect takes a quoted identifier; the name is data, never part of a statement.
         let connect = format!("\\connect \"{}\"", name.replace('"', "\"\""));
