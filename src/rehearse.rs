@@ -12,7 +12,7 @@ mod run;
 pub use campaign::campaign;
 pub use fleet::FleetStage;
 pub use many::{fault_campaign, kill_campaign};
-pub use run::{Rehearsed, rehearse};
+pub use run::{Rehearsed, Wish, rehearse};
 
 use chrono::TimeDelta;
 use serde::Deserialize;

@@ -187,7 +187,7 @@ fn a_profile_and_a_policy_make_the_same_plan_twice() {
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 14] = [
         &["measure"],
         &["plan"],
         &["check"],
@@ -200,6 +200,7 @@ fn every_command_explains_itself_with_an_example() {
         &["lab", "serve"],
         &["execute"],
         &["abort"],
+        &["revert"],
         &["finalize"],
     ];
     for command in commands {

@@ -17,7 +17,14 @@ const RUNS: u64 = 40;
 
 fn disturbed(seeds: &[u64], threads: usize) -> Vec<FaultRun> {
     let scenario = Scenario::load(Path::new(SCENARIO)).unwrap();
-    fault_campaign(&scenario, seeds, threads, Journal::in_memory, |_| {}).unwrap()
+    fault_campaign(
+        &scenario,
+        (seeds, false),
+        threads,
+        Journal::in_memory,
+        |_| {},
+    )
+    .unwrap()
 }
 
 #[test]

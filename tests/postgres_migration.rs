@@ -3,6 +3,8 @@
 //!
 //! Also the demo (docs/demo-postgres.md): with `--nocapture` it prints the report, predicted against actual.
 
+#[path = "postgres_migration/back.rs"]
+mod back;
 mod common;
 
 use common::load::missing;

@@ -319,6 +319,9 @@ impl SimulatedHost {
 
     /// Writes the database's mark to all its volumes.
     fn stamp(&mut self, members: &[Attached], disks: &mut dyn Disks, clean: bool) {
+        if members.is_empty() {
+            return;
+        }
         let bytes = |disks: &mut dyn Disks, volume: &str| match disks.disk(volume) {
             Some((_, Some(writer))) => writer.total().bytes,
             _ => 0,

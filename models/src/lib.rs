@@ -28,6 +28,7 @@ pub mod format;
 pub mod history;
 pub mod ids;
 pub mod inventory;
+pub mod left;
 pub mod limits;
 pub mod load;
 pub mod observation;

@@ -1,6 +1,7 @@
 //! The report: predicted against actual, and the proof that nothing was lost.
 
 mod build;
+mod revert;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use crate::plan::RoundKind;
 use crate::units::{Quantiles, Timestamp};
 
 pub use build::build;
+pub use revert::ReportedRevert;
 
 /// What `execute` and `rehearse` end with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +44,9 @@ pub struct Report {
     pub rounds: Vec<ReportedRound>,
     /// Comparison of what was written with what arrived.
     pub verification: Option<Verification>,
+    /// The way back after the activation, where it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revert: Option<ReportedRevert>,
     /// What is left in the accounts, to keep or delete.
     pub left_behind: Vec<String>,
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::format::Document;
+use crate::left::{self, Left};
 use crate::plan::{Forecast, Plan, RoundKind};
 use crate::progress::{FenceState, Progress, RevertState, RoundProgress};
 use crate::report::{RunOutcome, Verification};
@@ -47,6 +48,12 @@ pub struct Status {
     pub postponed: bool,
     /// Result of the full comparison.
     pub verification: Option<Verification>,
+    /// What is in both accounts until somebody deletes it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Left>,
+    /// What that costs in USD per month, as far as sizes are known, by the price table of this version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_usd_per_month: Option<f64>,
 }
 
 impl Document for Status {
@@ -153,6 +160,7 @@ pub struct GateStatus {
 /// Where the migration of `plan` stands, read at `at`.
 #[must_use]
 pub fn status(plan: &Plan, progress: &Progress, at: Timestamp) -> Status {
+    let left = left::left(plan, progress);
     Status {
         format: Status::FORMAT.to_owned(),
         name: plan.name.clone(),
@@ -173,6 +181,8 @@ pub fn status(plan: &Plan, progress: &Progress, at: Timestamp) -> Status {
         gate: gate(progress),
         postponed: progress.orders.postponed,
         verification: progress.verification.clone(),
+        left_usd_per_month: Some(left::usd_per_month(&left)),
+        left,
     }
 }
 

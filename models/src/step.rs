@@ -132,6 +132,8 @@ pub enum Action {
     Compare,
     /// Deletes what later rounds made superfluous, keeping two ancestors.
     Cleanup,
+    /// Deletes every snapshot and copy of the chain that is tagged and journaled; for an end that is final.
+    DeleteSnapshots,
     /// Way back: stops the target's database and unmounts.
     TakeDown,
     /// Way back: detaches and deletes the restored volumes.

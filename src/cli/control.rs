@@ -19,12 +19,37 @@ and heard when `execute` is started again.
 Examples:
   snapmigrate postpone plan.journal.sqlite
   snapmigrate cutover plan.journal.sqlite
-  snapmigrate abort plan.journal.sqlite
-  snapmigrate finalize plan.journal.sqlite"
+  snapmigrate abort plan.journal.sqlite"
 )]
 pub struct Args {
     /// Journal of the migration.
     journal: PathBuf,
+}
+
+/// The same for `abort`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  snapmigrate abort plan.journal.sqlite
+  snapmigrate abort plan.journal.sqlite --delete-snapshots")]
+pub struct AbortArgs {
+    /// Journal of the migration.
+    journal: PathBuf,
+    /// Delete the chain's snapshots and copies once the source serves; without it they stay for the next attempt.
+    #[arg(long)]
+    delete_snapshots: bool,
+}
+
+/// Says `abort`; the snapshots may go afterwards when that was said, too.
+pub fn abort(args: &AbortArgs, ui: &Ui) -> Result<Exit, CliError> {
+    let journal = Args {
+        journal: args.journal.clone(),
+    };
+    if args.delete_snapshots {
+        let recorded = files::journal(&args.journal)?;
+        admissible(&recorded, Verb::Abort)?;
+        run(&journal, Verb::DeleteSnapshots, ui)?;
+    }
+    run(&journal, Verb::Abort, ui)
 }
 
 /// Says `verb`, unless it could not mean anything now.
@@ -38,11 +63,7 @@ pub fn run(args: &Args, verb: Verb, ui: &Ui) -> Result<Exit, CliError> {
             journal
                 .append(Clock::System.now(), &event)
                 .map_err(failed)?;
-            ui.note(if verb == Verb::Finalize {
-                "journaled: the migration is final"
-            } else {
-                "journaled; nobody executes now, `execute` goes on with it"
-            });
+            ui.note("journaled; nobody executes now, `execute` goes on with it");
         }
         Err(JournalError::Locked { .. }) => {
             request(&args.journal, verb)
@@ -54,23 +75,7 @@ pub fn run(args: &Args, verb: Verb, ui: &Ui) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-/// `revert` is no command yet: says so, with the way back by hand.
-pub fn revert(args: &Args) -> Result<Exit, CliError> {
-    files::journal(&args.journal)?;
-    Err(CliError::usage("there is no revert yet").hint(
-        "before the commit: snapmigrate abort JOURNAL; after it, the way back is by hand: \
-         snapmigrate runbook PLAN, section \"The way back\"",
-    ))
-}
-
 fn admissible(recorded: &Recorded, verb: Verb) -> Result<(), CliError> {
-    let refused = |reason: &str| Err(CliError::new(Kind::Refused, reason));
-    let compared = recorded.progress.verification.as_ref();
-    if verb == Verb::Finalize && compared.is_none_or(|found| found.mismatches > 0) {
-        return refused(
-            "not final: the comparison of the final snapshots has not ended without a mismatch",
-        );
-    }
     let event = Event::Operator { verb };
     recorded
         .progress

@@ -35,24 +35,24 @@ Examples:
 )]
 pub struct Args {
     /// Plan to carry out.
-    plan: PathBuf,
+    pub(super) plan: PathBuf,
     /// Go through the cutover; otherwise stop when the chain is in the target.
     #[arg(long)]
-    cutover: bool,
+    pub(super) cutover: bool,
     /// Journal; begun when there is none [default: beside the plan, PLAN without .json plus
     /// .journal.sqlite].
     #[arg(long, value_name = "FILE")]
-    journal: Option<PathBuf>,
+    pub(super) journal: Option<PathBuf>,
     /// Take the migration over from another executor: only when that one certainly runs no more.
     #[arg(long)]
-    take_over: bool,
+    pub(super) take_over: bool,
     /// File to write the report to, as JSON.
     #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
     #[command(flatten)]
-    connection: ConnectionArgs,
+    pub(super) connection: ConnectionArgs,
     #[command(flatten)]
-    state: StateArgs,
+    pub(super) state: StateArgs,
 }
 
 /// Executes, saves, shows.
@@ -61,9 +61,20 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     let path = args.journal.clone().unwrap_or_else(|| beside(&args.plan));
     ui.note(&format!("journal {}", path.display()));
     let begun = path.exists().then(|| opened(&path, &plan)).transpose()?;
-    let (journal, ended) = runtime::network(drive(args, &plan, &path, begun, ui))??;
-    remember(args, &plan, &journal, ui);
-    let report = report::build(&plan, journal.progress());
+    carry_on(args, &plan, &path, begun, ui)
+}
+
+/// Goes on with a journal from wherever it stands, or begins it, and shows the report.
+pub(super) fn carry_on(
+    args: &Args,
+    plan: &Plan,
+    path: &Path,
+    begun: Option<Journal>,
+    ui: &Ui,
+) -> Result<Exit, CliError> {
+    let (journal, ended) = runtime::network(drive(args, plan, path, begun, ui))??;
+    remember(args, plan, &journal, ui);
+    let report = report::build(plan, journal.progress());
     if let Some(output) = &args.output {
         files::save_document(output, &report)?;
     }

@@ -6,6 +6,7 @@
 mod backtest;
 mod channel;
 mod check;
+mod confirmed;
 mod connection;
 mod control;
 mod error;
@@ -75,11 +76,9 @@ enum Command {
     /// Cut over as soon as the bounds allow, without waiting for the window.
     Cutover(control::Args),
     /// Stop, and leave the source serving.
-    Abort(control::Args),
-    /// Go back to the source after the cutover (not built yet: names the way by hand).
-    Revert(control::Args),
-    /// Declare the migration final, after a comparison without a mismatch.
-    Finalize(control::Args),
+    Abort(control::AbortArgs),
+    Revert(Box<confirmed::RevertArgs>),
+    Finalize(Box<confirmed::FinalizeArgs>),
     Policy(policy::Args),
     Backtest(Box<backtest::Args>),
     Schema(schema::Args),
@@ -102,9 +101,9 @@ impl Command {
             Self::Execute(args) => execute::run(&args, ui),
             Self::Postpone(args) => control::run(&args, Verb::Postpone, ui),
             Self::Cutover(args) => control::run(&args, Verb::Cutover, ui),
-            Self::Abort(args) => control::run(&args, Verb::Abort, ui),
-            Self::Revert(args) => control::revert(&args),
-            Self::Finalize(args) => control::run(&args, Verb::Finalize, ui),
+            Self::Abort(args) => control::abort(&args, ui),
+            Self::Revert(args) => confirmed::revert(&args, ui),
+            Self::Finalize(args) => confirmed::finalize(&args, ui),
             Self::Backtest(args) => backtest::run(&args, ui),
             Self::Schema(args) => schema::run(&args, ui),
             Self::Verify(args) => verify::run(&args, ui),

@@ -13,7 +13,7 @@ use super::error::Kind;
 use super::{CliError, Exit, Ui, check, runtime};
 use crate::execute::Ended;
 use crate::journal::Journal;
-use crate::rehearse::{Rehearsed, campaign, fault_campaign, kill_campaign, rehearse};
+use crate::rehearse::{Rehearsed, Wish, campaign, fault_campaign, kill_campaign, rehearse};
 use crate::view;
 
 /// Rehearse a migration on the embedded lab: measure, plan, cut over, verify, compare with the forecast.
@@ -28,7 +28,9 @@ use crate::view;
   snapmigrate rehearse fixtures/scenarios/calibration.toml --runs 200
   snapmigrate rehearse fixtures/scenarios/tiny.toml --faults 1000
   snapmigrate rehearse fixtures/scenarios/tiny.toml --faults 1 --seed 417   # that one run again
-  snapmigrate rehearse fixtures/scenarios/tiny.toml --kill-points")]
+  snapmigrate rehearse fixtures/scenarios/tiny.toml --kill-points
+  snapmigrate rehearse fixtures/scenarios/tiny.toml --revert
+  snapmigrate rehearse fixtures/scenarios/tiny.toml --revert --kill-points")]
 pub struct Args {
     /// What the lab simulates: volumes, workload, service behaviour, policy.
     scenario: PathBuf,
@@ -57,6 +59,10 @@ pub struct Args {
     /// sent and after its effect, and each entry of the journal.
     #[arg(long, conflicts_with_all = ["journal", "no_cutover", "runs", "faults"])]
     kill_points: bool,
+    /// Go back to the source after the cutover, as an operator with `revert` would, and give up what the target took
+    /// meanwhile; also within `--faults` and `--kill-points`.
+    #[arg(long, conflicts_with_all = ["no_cutover", "runs"])]
+    revert: bool,
     /// Do not announce each step.
     #[arg(long, short)]
     quiet: bool,
@@ -95,12 +101,21 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
         Some(path) => Journal::open(path, plan),
         None => Journal::in_memory(plan),
     };
-    let goal = Goal {
-        cutover: !args.no_cutover,
+    let wish = Wish {
+        goal: Goal {
+            cutover: !args.no_cutover,
+        },
+        revert: args.revert,
     };
-    let rehearsed = runtime::rehearsal(rehearse(&scenario, seed, goal, journal, &mut announce))?
+    let rehearsed = runtime::rehearsal(rehearse(&scenario, seed, wish, journal, &mut announce))?
         .map_err(|error| CliError::failed("the rehearsal could not run").caused_by(error))?;
-    show(&rehearsed, ui)
+    let exit = show(&rehearsed, ui)?;
+    let went_back = rehearsed.report.outcome == RunOutcome::Reverted;
+    Ok(match exit {
+        Exit::Stopped if args.revert && went_back => Exit::Done,
+        Exit::Done if args.revert => Exit::Failed,
+        exit => exit,
+    })
 }
 
 /// Runs between two words on how far a campaign is.
@@ -146,7 +161,7 @@ fn disturb_many(args: &Args, scenario: &Scenario, runs: u32, ui: &Ui) -> Result<
         Some(path) => Journal::open(path, plan),
         None => Journal::in_memory(plan),
     };
-    let disturbed = fault_campaign(scenario, &seeds, threads, journal, announce)
+    let disturbed = fault_campaign(scenario, (&seeds, args.revert), threads, journal, announce)
         .map_err(|error| CliError::failed("the campaign could not run").caused_by(error))?;
     judge(&FaultCampaign::of(&scenario.name, first, &disturbed), ui)
 }
@@ -159,7 +174,7 @@ fn kill_everywhere(args: &Args, scenario: &Scenario, ui: &Ui) -> Result<Exit, Cl
             ui.note(&format!("{done} of {of} kill points"));
         }
     };
-    let killed = kill_campaign(scenario, threads, announce)
+    let killed = kill_campaign(scenario, args.revert, threads, announce)
         .map_err(|error| CliError::failed("the campaign could not run").caused_by(error))?;
     judge(
         &FaultCampaign::of(&scenario.name, scenario.seed, &killed),

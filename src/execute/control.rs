@@ -97,7 +97,7 @@ pub fn request(journal: &Path, verb: Verb) -> Result<(), ExecuteError> {
         .map_err(|source| refused(&path, source))
 }
 
-const WORDS: [(&str, Verb); 7] = [
+const WORDS: [(&str, Verb); 8] = [
     ("postpone", Verb::Postpone),
     ("cutover", Verb::Cutover),
     ("try", Verb::Try),
@@ -105,6 +105,7 @@ const WORDS: [(&str, Verb); 7] = [
     ("revert", Verb::Revert),
     ("revert-discarding", Verb::RevertDiscarding),
     ("finalize", Verb::Finalize),
+    ("delete-snapshots", Verb::DeleteSnapshots),
 ];
 
 fn parse(line: &str) -> Option<Verb> {

@@ -15,11 +15,17 @@ const TOKEN_LENGTH: usize = 60;
 
 /// Tags of what a step makes; they find it again after a lost answer.
 pub(super) fn step_tags(plan: &Plan, step: &str) -> Tags {
+    let mut tags = plan_tags(plan);
+    tags.insert("snapmigrate:step".to_owned(), step.to_owned());
+    tags
+}
+
+/// Tags of everything that is made for a plan.
+pub(super) fn plan_tags(plan: &Plan) -> Tags {
     let digest: String = plan.digest.chars().take(16).collect();
     Tags::from([
         ("snapmigrate:migration".to_owned(), plan.policy.name.clone()),
         ("snapmigrate:plan".to_owned(), digest),
-        ("snapmigrate:step".to_owned(), step.to_owned()),
     ])
 }
 

@@ -18,7 +18,7 @@ use snapmigrate_models::report::{Report, build};
 use snapmigrate_models::schedule::make_plan;
 
 use super::many::{over, paused};
-use super::run::carry_out;
+use super::run::{Wish, carry_out};
 use super::{RehearseError, Stage};
 use crate::journal::Journal;
 
@@ -90,8 +90,11 @@ async fn rehearsed(
     run.planned(&make_plan(&profile, &stage.policy, now, luck)?, &profile);
     let plan = make_plan(&profile, &limitless(&stage.policy), now, luck)?;
     let mut journal = Journal::in_memory(&plan)?;
-    let goal = Goal { cutover: true };
-    carry_out(stage, scenario, goal, &mut journal, &mut |_, _| {}).await?;
+    let wish = Wish {
+        goal: Goal { cutover: true },
+        revert: false,
+    };
+    carry_out(stage, scenario, wish, &mut journal, &mut |_, _| {}).await?;
     let entries = &journal.recorded().entries;
     let events = entries.iter().map(|entry| (entry.at, &entry.event));
     run.passed(&plan, events);
@@ -110,7 +113,7 @@ fn limitless(policy: &Policy) -> Policy {
 }
 
 /// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     std::iter::once(error.to_string())
         .chain(causes.map(ToString::to_string))

@@ -22,9 +22,10 @@ use snapmigrate_models::plan::Plan;
 use snapmigrate_models::schedule::make_plan;
 use snapmigrate_models::step::Event;
 
+use super::campaign::chain;
 use super::{RehearseError, Stage, run};
 use crate::cloud::Wire;
-use crate::execute::{Control, Ended, ExecuteError, Hooks, Run, Sides, execute};
+use crate::execute::{Control, Ended, Hooks, Run, Sides, execute};
 use crate::journal::Journal;
 use crate::quiesce::channel::Channel;
 use meddler::{KillPoint, Meddler};
@@ -61,11 +62,13 @@ pub async fn disturbed(
     scenario: &Scenario,
     journal: &mut Journal,
     seed: u64,
+    revert: bool,
 ) -> Result<FaultRun, RehearseError> {
     let meddler = Meddler::new(seed);
     let ways = Ways {
         services: &|lab| wires::services(lab, &meddler),
         host: &|lab, instance| wires::host(lab, instance, &meddler),
+        revert,
     };
     judged(&troubled(scenario, seed), seed, journal, &meddler, &ways).await
 }
@@ -79,20 +82,23 @@ pub async fn killed(
     scenario: &Scenario,
     journal: &mut Journal,
     point: Option<KillPoint>,
+    revert: bool,
 ) -> Result<(FaultRun, Vec<KillPoint>), RehearseError> {
     let meddler = Meddler::killing(point);
     let ways = Ways {
         services: &|lab| wires::services(lab, &meddler),
         host: &|lab, instance| wires::host(lab, instance, &meddler),
+        revert,
     };
     let run = judged(scenario, scenario.seed, journal, &meddler, &ways).await?;
     Ok((run, meddler.places()))
 }
 
-/// The ways from an executor to its world.
+/// The ways from an executor to its world, and whether its operator goes back after the cutover.
 struct Ways<'a> {
     services: &'a dyn Fn(&Lab) -> Wire,
     host: &'a dyn Fn(&Lab, &str) -> Channel,
+    revert: bool,
 }
 
 /// Carries out the journal's plan over these ways, and lets the observer judge its end.
@@ -108,7 +114,7 @@ async fn judged(
     let before = stage.lab.observe().map_err(RehearseError::Observing)?;
     stage.clock.sleep_until(plan.made_at).await;
     let sides = sides(&stage, scenario, ways);
-    let outcome = live(&stage, &sides, journal, meddler).await;
+    let outcome = live(&stage, &sides, journal, meddler, ways.revert).await;
     let lease_seconds = plan.policy.lease_seconds + plan.policy.freeze_limit_seconds;
     let rest = Duration::from_secs_f64(lease_seconds + MARGIN_SECONDS);
     stage.clock.sleep(rest).await;
@@ -120,11 +126,11 @@ async fn judged(
         before: &before,
         journal: &journal.recorded().export(),
         outcome: outcome.as_deref().unwrap_or("failed"),
-        target_is_said_to_serve: journal.progress().activated.is_some(),
+        target_is_said_to_serve: journal.progress().target_serves(),
     };
     let mut broken = observer::broken(&stage.lab, &seen, &promise);
     let gave_up = outcome.as_ref().err();
-    broken.extend(gave_up.map(|error| format!("the executor gave up: {error}")));
+    broken.extend(gave_up.map(|error| format!("the executor gave up: {}", chain(error))));
     Ok(FaultRun {
         seed,
         faults_injected: meddler.faults() + seen.faults_struck,
@@ -140,7 +146,8 @@ async fn live(
     sides: &Sides,
     journal: &mut Journal,
     meddler: &Meddler,
-) -> Result<String, ExecuteError> {
+    revert: bool,
+) -> Result<String, RehearseError> {
     for life in 1..=MOST_LIVES {
         if life > TROUBLED_LIVES {
             meddler.calm_down();
@@ -158,6 +165,12 @@ async fn live(
             () = meddler.death() => None,
             ended = execute(sides, journal, run) => Some(ended?),
         };
+        if let Some(ended) = &ended
+            && revert
+            && run::go_back(journal, ended, stage.clock).await?
+        {
+            continue;
+        }
         if let Some(Ended::Closed { outcome, .. }) = ended {
             return Ok(word(&outcome));
         }

@@ -13,20 +13,20 @@ use super::RehearseError;
 use super::faults::{campaign_plan, disturbed, killed};
 use crate::journal::{Journal, JournalError};
 
-/// Carries out one plan under every seed, disturbed by it, on so many threads; `finished` is told how many runs are
+/// Carries out one plan under every seed, disturbed by it, and back after the cutover if so wished, on so many threads; `finished` is told how many runs are
 /// done, `journal` makes the journal of each.
 ///
 /// # Errors
 /// [`RehearseError`] when the scenario cannot be planned, or a lab cannot be built.
 pub fn fault_campaign(
     scenario: &Scenario,
-    seeds: &[u64],
+    (seeds, revert): (&[u64], bool),
     threads: usize,
     journal: impl Fn(&Plan) -> Result<Journal, JournalError> + Sync,
     finished: impl FnMut(usize),
 ) -> Result<Vec<FaultRun>, RehearseError> {
     let plan = paused()?.block_on(campaign_plan(scenario))?;
-    let one = |seed: &u64| one(scenario, journal(&plan)?, *seed);
+    let one = |seed: &u64| one(scenario, journal(&plan)?, *seed, revert);
     over(seeds, threads, one, finished).into_iter().collect()
 }
 
@@ -37,13 +37,14 @@ pub fn fault_campaign(
 /// As [`fault_campaign`].
 pub fn kill_campaign(
     scenario: &Scenario,
+    revert: bool,
     threads: usize,
     finished: impl FnMut(usize, usize),
 ) -> Result<Vec<FaultRun>, RehearseError> {
     let plan = paused()?.block_on(campaign_plan(scenario))?;
     let die = |point| -> Result<_, RehearseError> {
         let mut journal = Journal::in_memory(&plan)?;
-        paused()?.block_on(killed(scenario, &mut journal, point))
+        paused()?.block_on(killed(scenario, &mut journal, point, revert))
     };
     let (_, places) = die(None)?;
     let mut finished = finished;
@@ -52,8 +53,13 @@ pub fn kill_campaign(
     runs.into_iter().map(|run| Ok(run?.0)).collect()
 }
 
-fn one(scenario: &Scenario, mut journal: Journal, seed: u64) -> Result<FaultRun, RehearseError> {
-    paused()?.block_on(disturbed(scenario, &mut journal, seed))
+fn one(
+    scenario: &Scenario,
+    mut journal: Journal,
+    seed: u64,
+    revert: bool,
+) -> Result<FaultRun, RehearseError> {
+    paused()?.block_on(disturbed(scenario, &mut journal, seed, revert))
 }
 
 /// What `run` says of each item, in the order of the items.

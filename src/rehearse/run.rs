@@ -1,6 +1,7 @@
 //! One rehearsal from the first measurement to the report.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use snapmigrate_lab::{Lab, Scenario};
 use snapmigrate_models::check::{Findings, check};
@@ -8,11 +9,12 @@ use snapmigrate_models::decide::Goal;
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::profile::Profile;
 use snapmigrate_models::progress::Progress;
-use snapmigrate_models::report::{Report, build};
+use snapmigrate_models::report::{Report, RunOutcome, build};
 use snapmigrate_models::schedule::make_plan;
-use snapmigrate_models::step::{VolumeDelta, VolumePair};
+use snapmigrate_models::step::{Event, Verb, VolumeDelta, VolumePair};
 
 use super::{RehearseError, Stage};
+use crate::clock::Clock;
 use crate::execute::{Audited, Claimant, Comparison, Control, Ended, Hooks, Run, Sides, execute};
 use crate::journal::{Entry, Journal};
 use crate::quiesce::channel::{Channel, Simulated};
@@ -32,10 +34,22 @@ pub struct Rehearsed {
     pub report: Report,
 }
 
+/// After the cutover, until a rehearsal's operator wants to go back: the target has taken writes by then.
+const SECOND_THOUGHTS: Duration = Duration::from_secs(600);
+
+/// How far a rehearsal goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish {
+    /// Of the executor.
+    pub goal: Goal,
+    /// The operator goes back to the source after the cutover.
+    pub revert: bool,
+}
+
 /// Told each entry after it is durable.
 pub type Watcher<'a> = &'a mut dyn FnMut(&Entry, &Progress);
 
-/// Measures, plans, checks, executes to `goal` and verifies on the scenario's lab. `journal` makes the
+/// Measures, plans, checks, executes as wished and verifies on the scenario's lab. `journal` makes the
 /// journal of the plan. Must be called inside a runtime with paused time.
 ///
 /// # Errors
@@ -43,7 +57,7 @@ pub type Watcher<'a> = &'a mut dyn FnMut(&Entry, &Progress);
 pub async fn rehearse(
     scenario: &Scenario,
     seed: u64,
-    goal: Goal,
+    wish: Wish,
     journal: impl FnOnce(&Plan) -> Result<Journal, crate::journal::JournalError>,
     watcher: Watcher<'_>,
 ) -> Result<Rehearsed, RehearseError> {
@@ -56,7 +70,7 @@ pub async fn rehearse(
     let ended = if findings.refused() {
         None
     } else {
-        Some(carry_out(stage, scenario, goal, &mut journal, watcher).await?)
+        Some(carry_out(stage, scenario, wish, &mut journal, watcher).await?)
     };
     let report = build(&plan, journal.progress());
     Ok(Rehearsed {
@@ -71,19 +85,25 @@ pub async fn rehearse(
 pub(super) async fn carry_out(
     stage: Stage,
     scenario: &Scenario,
-    goal: Goal,
+    wish: Wish,
     journal: &mut Journal,
     watcher: Watcher<'_>,
 ) -> Result<Ended, RehearseError> {
     let clock = stage.clock;
-    let run = Run {
-        clock,
-        claimant: rehearsing(),
-        goal,
-        control: Control::none(),
-        watcher,
-    };
-    Ok(execute(&sides(stage, scenario), journal, run).await?)
+    let sides = sides(stage, scenario);
+    loop {
+        let run = Run {
+            clock,
+            claimant: rehearsing(),
+            goal: wish.goal,
+            control: Control::none(),
+            watcher,
+        };
+        let ended = execute(&sides, journal, run).await?;
+        if !wish.revert || !go_back(journal, &ended, clock).await? {
+            return Ok(ended);
+        }
+    }
 }
 
 fn sides(stage: Stage, scenario: &Scenario) -> Sides {
@@ -95,6 +115,31 @@ fn sides(stage: Stage, scenario: &Scenario) -> Sides {
         comparison: audit(&stage.lab),
         hooks: Hooks::Named,
     }
+}
+
+/// What a rehearsal's operator says when a run has ended: to go back, and then that the target's writes are given up.
+/// False when there is nothing to say any more.
+pub(super) async fn go_back(
+    journal: &mut Journal,
+    ended: &Ended,
+    clock: Clock,
+) -> Result<bool, RehearseError> {
+    let orders = journal.progress().orders;
+    let verb = match ended {
+        Ended::Closed {
+            outcome: RunOutcome::CutOver,
+            ..
+        } => {
+            clock.sleep(SECOND_THOUGHTS).await;
+            Verb::Revert
+        }
+        Ended::AwaitingOperator { .. } if orders.revert && !orders.discard_target_writes => {
+            Verb::RevertDiscarding
+        }
+        _ => return Ok(false),
+    };
+    journal.append(clock.now(), &Event::Operator { verb })?;
+    Ok(true)
 }
 
 /// In a rehearsal there is one machine and one journal.

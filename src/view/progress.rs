@@ -43,7 +43,8 @@ const fn spoken(verb: Verb) -> &'static str {
         Verb::Abort => "abort",
         Verb::Revert => "revert",
         Verb::RevertDiscarding => "revert, and give up on the source what the target took",
-        Verb::Finalize => "finalize",
+        Verb::Finalize => "finalize: the way back is given up",
+        Verb::DeleteSnapshots => "the chain's snapshots and copies may go at the end",
     }
 }
 

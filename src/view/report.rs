@@ -1,6 +1,8 @@
 //! The report: predicted against actual, and the proof that nothing was lost.
 
-use snapmigrate_models::report::{Predicted, Report, ReportedHook, ReportedRound, Verification};
+use snapmigrate_models::report::{
+    Predicted, Report, ReportedHook, ReportedRevert, ReportedRound, Verification,
+};
 use snapmigrate_models::units::Quantiles;
 
 use super::plan::{list, titled};
@@ -29,6 +31,10 @@ pub fn report(report: &Report) -> String {
                 .verification
                 .as_ref()
                 .map_or_else(String::new, verification),
+        ),
+        titled(
+            "The way back",
+            &report.revert.as_ref().map_or_else(String::new, revert),
         ),
         titled("Left behind", &list(&report.left_behind)),
     ];
@@ -205,6 +211,29 @@ fn proof(report: &Report) -> String {
             Some(value) => out + &format!("  {name:<18} {value}\n"),
             None => out,
         })
+}
+
+fn revert(revert: &ReportedRevert) -> String {
+    let count = revert.target_transactions.map_or_else(
+        || "an unknown number of".to_owned(),
+        |count| count.to_string(),
+    );
+    let words = |name: &str, value: Option<String>| match value {
+        Some(value) => format!("  {name:<18} {value}\n"),
+        None => String::new(),
+    };
+    let downtime = revert.write_downtime_seconds.map(duration);
+    let between = format!(
+        "{} at its activation, {} at its end",
+        revert.activation_lsn.as_deref().unwrap_or("not recorded"),
+        revert.target_lsn.as_deref().unwrap_or("not known")
+    );
+    words("nobody wrote for", downtime)
+        + &words(
+            "target took",
+            Some(format!("{count} transactions: {between}")),
+        )
+        + &words("closed by", revert.target_closed_by.clone())
 }
 
 /// The comparison of source and target in a few lines.

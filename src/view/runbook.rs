@@ -275,17 +275,18 @@ fn way_back(plan: &Plan, names: &Names<'_>) -> String {
          | the commit (step 8), and no later than {lease} after the fence | `snapmigrate abort \
          {journal}`, or do nothing: the host of the source unfences by itself when the lease of \
          {lease} ends | nothing |\n\
-         | the first write on the target (step 9) | by hand, below | nothing |\n\
-         | later | by hand, below | every write the target accepted |\n\n\
+         | `finalize` | `snapmigrate revert {journal} --confirm {name}` | every write the target accepted; it \
+         says how many, and goes on only with `--discard-target-writes` |\n\n\
          **Deadline:** fence time + {lease}. With the fence at {start}, that is {deadline}.\n\n\
-         After the commit there is no command for the way back. By hand, in this order:\n\n\
-         1. Keep clients away from both sides.\n\
-         2. Stop the database on the target and keep it stopped; never let both sides accept writes.\n\
-         3. Save what the target accepted since the cutover (a dump, or its WAL from the promotion on).\n\
-         4. On the source host remove the fence as `docs/operating.md` describes, start the database, \
-         and prove that it accepts a write.\n\
-         5. Redirect the clients to the source. Apply what was saved in step 3, if it can be.\n",
+         After the activation, in this order:\n\n\
+         1. Keep clients away from both sides; save what the target accepted (a dump, or its WAL from the \
+         promotion on), if it matters.\n\
+         2. Run `revert`. Nobody writes from the stop of the target's database to the start of the source's.\n\
+         3. Exit code 5 names what is missing. A target host that does not answer: stop its instance, then \
+         say it again with `--discard-target-writes`.\n\
+         4. Redirect the clients to the source. Apply what was saved in step 1, if it can be.\n",
         journal = names.journal,
+        name = plan.name,
         start = time(plan.window.start),
         deadline = time(plan.window.start + seconds(plan.policy.lease_seconds)),
     )
@@ -323,7 +324,7 @@ fn afterwards(plan: &Plan, names: &Names<'_>) -> String {
          {journal}` says so.\n\
          - [ ] The application was tested on the target by its owner.\n\
          - [ ] Backups of the target are scheduled and the first one is done.\n\
-         - [ ] `snapmigrate finalize {journal}`\n\n\
+         - [ ] `snapmigrate finalize {journal} --confirm {name}`: gives up the way back.\n\n\
          What stays until you remove it, and costs money as long as it does:\n\n\
          - the source instance and its volumes, fenced: {volumes};\n\
          - per volume the last two snapshots of the chain at the source, and their copies in the \

@@ -1,5 +1,6 @@
 //! Where a migration stands: who serves, what runs, what is waited for.
 
+use snapmigrate_models::left::LeftKind;
 use snapmigrate_models::status::{
     FailingStep, GateStatus, RoundStage, Serving, Status, StatusRound,
 };
@@ -7,7 +8,7 @@ use snapmigrate_models::status::{
 use super::plan::{forecast, list, titled};
 use super::report::verification;
 use super::table::table;
-use super::units::{bytes, duration, per_second, time, whole_bytes};
+use super::units::{bytes, duration, per_second, time, usd, whole_bytes};
 use super::words;
 
 /// The whole status as text.
@@ -26,6 +27,7 @@ pub fn status(status: &Status) -> String {
                 .as_ref()
                 .map_or_else(String::new, verification),
         ),
+        titled("Left in both accounts", &left(status)),
     ];
     sections
         .into_iter()
@@ -142,6 +144,39 @@ fn gate(gate: &GateStatus) -> String {
         time(gate.at),
         forecast(&gate.forecast)
     )
+}
+
+fn left(status: &Status) -> String {
+    let Some(all) = status.left_usd_per_month else {
+        return String::new();
+    };
+    let rows = status.left.iter().map(|one| {
+        vec![
+            one.id.clone(),
+            kind(one.kind).to_owned(),
+            one.volume.to_string(),
+            one.round
+                .map_or_else(|| "-".to_owned(), |round| round.to_string()),
+            format!("{} {}", one.account, one.region),
+            one.usd_per_month.map_or_else(|| "?".to_owned(), usd),
+            one.basis.clone(),
+        ]
+    });
+    let header = ["", "what", "of", "round", "where", "per month", "from"];
+    let table = table(&header, rows.collect(), &[3, 5]);
+    format!(
+        "{table}  together {} per month; prices of us-east-1 as built in, the invoice decides\n",
+        usd(all)
+    )
+}
+
+const fn kind(kind: LeftKind) -> &'static str {
+    match kind {
+        LeftKind::SourceVolume => "source volume, never deleted",
+        LeftKind::TargetVolume => "target volume",
+        LeftKind::Snapshot => "snapshot",
+        LeftKind::Copy => "copy",
+    }
 }
 
 fn failed(step: &FailingStep) -> String {

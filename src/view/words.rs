@@ -88,6 +88,7 @@ pub fn action(action: &Action) -> String {
         Action::Hook { name, .. } => format!("hook {name}"),
         Action::Compare => "compare the final snapshots block by block".to_owned(),
         Action::Cleanup => "delete superfluous snapshots".to_owned(),
+        Action::DeleteSnapshots => "delete the chain's snapshots and copies".to_owned(),
         Action::TakeDown => "way back: stop the target's database".to_owned(),
         Action::DeleteVolumes => "way back: delete the restored volumes".to_owned(),
         Action::Unfence { epoch } => format!("way back: unfence the source (epoch {epoch})"),

@@ -76,6 +76,11 @@ impl Helper {
         self.runtime.block_on(self.channel.call(operation))
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().expect("the helper can be killed");

@@ -141,12 +141,17 @@ impl<D: Database> Stage<D> {
 
     /// Starts the executor, always with the same command.
     pub fn execute(&self, run: &str) -> Running {
-        let role = format!("arn:aws:iam::{}:role/migrate", TARGET.0);
+        let role = self.target_role();
         let execute = ["execute", "plan.json", "--cutover"];
         let files = ["--journal", JOURNAL, "-o", "report.json"];
         let side = ["--target-role-arn", &role];
         self.tool
             .start(run, &[&execute[..], &files, &side].concat())
+    }
+
+    /// The role that reaches the target's account.
+    pub fn target_role(&self) -> String {
+        format!("arn:aws:iam::{}:role/migrate", TARGET.0)
     }
 
     /// The operator does not wait for the planned window.

@@ -65,6 +65,17 @@ impl Tool {
         out
     }
 
+    /// Runs a command that does not succeed: its exit code and what it said on standard error.
+    pub fn refused(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self
+            .command(arguments)
+            .output()
+            .expect("the tool can be started");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{arguments:?} succeeds: {said}");
+        (output.status.code().unwrap_or(-1), said)
+    }
+
     /// What a command prints; none while it fails.
     pub fn try_text(&self, arguments: &[&str]) -> Option<String> {
         let output = self.command(arguments).output().ok()?;

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::content::Content;
 use crate::host::SimulatedHost;
 
-use super::World;
+use super::{Volume, World};
 
 /// The world as it is at an instant, with what was seen on the way there.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +40,7 @@ pub struct HostSeen {
     pub frozen: bool,
     /// The longest that they were frozen.
     pub longest_freeze_seconds: f64,
-    /// What its database runs on that was made from another volume: that volume, and the one it runs on.
+    /// What its database runs on: the volume that it was made from, or itself, and the one it runs on.
     pub database_volumes: Vec<(String, String)>,
 }
 
@@ -91,13 +91,26 @@ impl World {
             Content::Traced(map) => Some((map.origin().to_owned(), volume.to_owned())),
             Content::Real(_) => None,
         };
+        // Where nothing was brought up, the database runs on what its writer writes to.
+        let nothing_brought = host.mounted().next().is_none();
+        let here = |volume: &&Volume| {
+            let at = volume
+                .attachment
+                .as_ref()
+                .map(|held| held.instance.as_str());
+            at == Some(host.instance()) && volume.workload.is_some()
+        };
+        let written = self.volumes.values().filter(here);
+        let own = written
+            .filter(|_| nothing_brought)
+            .map(|volume| (volume.id.clone(), volume.id.clone()));
         HostSeen {
             instance: host.instance().to_owned(),
             serving: host.serving(),
             fenced: host.fenced(),
             frozen: host.frozen(),
             longest_freeze_seconds: host.longest_freeze_seconds(),
-            database_volumes: host.mounted().filter_map(origin).collect(),
+            database_volumes: host.mounted().filter_map(origin).chain(own).collect(),
         }
     }
 }

@@ -27,7 +27,10 @@ pub(super) fn first(view: View<'_>, next: Next) -> Next {
         Action::Fence { .. } => Some((HookPhase::Fence, gate(view))),
         Action::Activate { epoch } => Some((HookPhase::Switch, *epoch)),
         Action::Unfence { epoch } => Some((HookPhase::Unfence, *epoch)),
-        Action::FenceTarget { epoch } => Some((HookPhase::Revert, *epoch)),
+        // Its number is of the clock until it is asked for: what is before it belongs to the look at both hosts.
+        Action::FenceTarget { .. } => {
+            Some((HookPhase::Revert, u64::from(view.progress.revert_checks)))
+        }
         _ => None,
     };
     let asked = begun.and_then(|(phase, occasion)| due(view, phase, HookTime::Pre, occasion));
@@ -70,11 +73,13 @@ fn succeeded(view: View<'_>, back: bool) -> Vec<(HookPhase, u64)> {
     if let Some(fence) = &progress.fence {
         match fence.state {
             FenceState::Leased if !back => found.push((HookPhase::Fence, fence.epoch)),
-            FenceState::Released => found.push((HookPhase::Unfence, fence.epoch)),
+            FenceState::Released if !progress.reverted() => {
+                found.push((HookPhase::Unfence, fence.epoch));
+            }
             _ if progress.activated.is_some() && progress.revert.is_none() => {
                 found.push((HookPhase::Switch, fence.epoch))
             }
-            FenceState::Asked | FenceState::Leased | FenceState::Permanent => {}
+            _ => {}
         }
     }
     let reverted = progress.revert.as_ref().filter(|_| progress.reverted());

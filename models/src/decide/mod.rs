@@ -7,6 +7,7 @@ mod back;
 mod chain;
 mod cutover;
 mod direct;
+mod ending;
 mod gate;
 mod hooks;
 mod retry;
@@ -173,13 +174,21 @@ pub fn decide_with(
             reason,
         };
     }
-    let next = match () {
-        () if progress.activated.is_some() => cutover::after_activation(view),
-        () if progress.committed() => cutover::activate(view),
-        () if progress.fence.is_some() => cutover::behind_fence(view),
-        () => chain::before_fence(view),
-    };
-    hooks::first(view, next)
+    hooks::first(view, ending::with_deletion(view, under_way(view)))
+}
+
+fn under_way(view: View<'_>) -> Next {
+    let progress = view.progress;
+    if progress.activated.is_some() {
+        return cutover::after_activation(view);
+    }
+    if progress.committed() {
+        return cutover::activate(view);
+    }
+    if progress.fence.is_some() {
+        return cutover::behind_fence(view);
+    }
+    chain::before_fence(view)
 }
 
 impl View<'_> {

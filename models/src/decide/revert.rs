@@ -116,8 +116,9 @@ fn place(position: &TargetPosition) -> String {
 
 fn taken(view: View<'_>, position: &TargetPosition) -> String {
     match view.progress.target_transactions(position) {
-        Some(count) => format!(", {count} transactions later"),
-        None => ", with an unknown number of transactions since".to_owned(),
+        Some(1) => " (1 transaction since)".to_owned(),
+        Some(count) => format!(" ({count} transactions since)"),
+        None => " (an unknown number of transactions since)".to_owned(),
     }
 }
 

@@ -131,6 +131,10 @@ impl Progress {
             Verb::Abort if self.activated.is_none() => orders.abort = true,
             Verb::Abort | Verb::Revert | Verb::RevertDiscarding => self.ordered_back(verb),
             Verb::Finalize => orders.finalize = true,
+            Verb::DeleteSnapshots => {
+                orders.delete_snapshots = true;
+                self.closed = None;
+            }
         }
     }
 
@@ -160,6 +164,7 @@ impl Progress {
             }
             Action::KeepTarget => self.kept = started(result),
             Action::Cleanup => self.cleaned = true,
+            Action::DeleteSnapshots => self.deleted = true,
             Action::TakeDown => self.brought_up = false,
             Action::DeleteVolumes => {
                 (self.restored, self.kept) = (Vec::new(), Vec::new());

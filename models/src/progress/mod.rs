@@ -85,6 +85,8 @@ pub struct Progress {
     pub verification: Option<Verification>,
     /// Superfluous snapshots are gone.
     pub cleaned: bool,
+    /// All snapshots and copies of the chain are gone.
+    pub deleted: bool,
     /// Why the way back was taken, once it was.
     pub way_back: Option<String>,
     /// Steps of the way back that are done, by step id.
@@ -330,6 +332,8 @@ pub struct Orders {
     pub discard_target_writes: bool,
     /// The migration is final.
     pub finalize: bool,
+    /// The chain's snapshots and copies may go at the end.
+    pub delete_snapshots: bool,
     /// Last word and when.
     pub last_at: Option<Timestamp>,
 }

@@ -72,6 +72,8 @@ impl Progress {
             None => Ok(()),
             Some(_) if verb == Verb::Try && self.reopenable() => Ok(()),
             Some(_) if verb == Verb::Resume && self.reopenable() => Ok(()),
+            // A cutover that is final; an abort is told beforehand, for the same command would begin anew.
+            Some(_) if verb == Verb::DeleteSnapshots && self.is_final() => Ok(()),
             Some(closed) if closed.outcome == RunOutcome::CutOver && verb == Verb::Finalize => {
                 Ok(())
             }
@@ -108,7 +110,10 @@ impl Progress {
             return require(!ran, "the hook ended well before");
         }
         let over = "the source serves again: a new plan begins anew";
-        require(!self.reverted(), over)?;
+        let ending = matches!(action, Action::DeleteSnapshots);
+        require(!self.reverted() || ending, over)?;
+        let deleting = self.tried(&Action::DeleteSnapshots) && self.activated.is_none();
+        require(!deleting || ending, "the chain is being deleted")?;
         match action {
             action if revert::is_step(action) => self.may_revert(action),
             Action::Preflight => require(!self.may_be_fenced(), "the source is fenced"),
@@ -160,6 +165,7 @@ impl Progress {
                     .is_some_and(|v| v.mismatches == 0);
                 require(clean, "the comparison has not shown both sides equal")
             }
+            Action::DeleteSnapshots => self.may_delete_snapshots(),
             Action::TakeDown | Action::DeleteVolumes => self.may_go_back(),
             Action::Unfence { epoch } => {
                 self.may_go_back()?;
@@ -171,6 +177,25 @@ impl Progress {
             }
             _ => Err("it is no step of the way forward".to_owned()),
         }
+    }
+
+    /// The target serves for good, or the source serves and nothing goes on.
+    fn may_delete_snapshots(&self) -> Result<(), String> {
+        require(
+            self.orders.delete_snapshots,
+            "nobody allowed to delete the snapshots",
+        )?;
+        let aborted = self.activated.is_none() && !self.may_be_fenced();
+        require(
+            self.is_final() || self.reverted() || aborted,
+            "the end is not final: the snapshots may be needed",
+        )
+    }
+
+    /// The operator declared the cutover final.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.orders.finalize && self.target_serves()
     }
 
     fn may_snapshot(&self, round: u32) -> Result<(), String> {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use chrono::SecondsFormat;
 
+use super::revert::reported;
 use super::{Actual, Predicted, Proof, Report, ReportedRound, ReportedSnapshot, RunOutcome};
 use crate::cost::Spending;
 use crate::evidence::Evidence;
@@ -37,6 +38,7 @@ pub fn build(plan: &Plan, progress: &Progress) -> Report {
         proof: proof(progress),
         rounds: rounds(plan, progress),
         verification: progress.verification.clone(),
+        revert: reported(progress),
         left_behind: left_behind(plan, progress),
     }
 }
@@ -216,6 +218,17 @@ fn left_behind(plan: &Plan, progress: &Progress) -> Vec<String> {
         0
     };
     let mut left = Vec::new();
+    if progress.reverted() {
+        for pair in &progress.restored {
+            left.push(format!(
+                "{} in {} of account {}, with what the target took since its activation",
+                pair.target, plan.target.region, plan.target.account
+            ));
+        }
+    }
+    if progress.deleted {
+        return left;
+    }
     for (index, round) in progress.rounds.iter().skip(gone) {
         for (volume, snapshot, copy) in round.members() {
             let source = &plan.source;

@@ -38,6 +38,7 @@ impl Action {
             Self::Activate { epoch } => format!("activate.{epoch}"),
             Self::Compare => "compare".into(),
             Self::Cleanup => "cleanup".into(),
+            Self::DeleteSnapshots => "delete-snapshots".into(),
             Self::TakeDown => "take-down".into(),
             Self::DeleteVolumes => "delete-volumes".into(),
             Self::Hook { name, occasion } => format!("hook.{name}.{occasion}"),

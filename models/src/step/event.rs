@@ -104,6 +104,8 @@ pub enum Verb {
     Revert,
     /// The same, and what the target took is given up on the source.
     RevertDiscarding,
-    /// The migration is final.
+    /// The migration is final: the way back is given up.
     Finalize,
+    /// The snapshots and copies of the chain may go, once it is final or aborted.
+    DeleteSnapshots,
 }

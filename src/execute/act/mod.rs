@@ -72,6 +72,7 @@ pub(super) async fn act(context: &Context<'_>, action: &Action) -> Result<StepRe
         Action::Hook { name, occasion } => context.hook(name, *occasion).await,
         Action::Compare => context.compare().await,
         Action::Cleanup => context.cleanup().await,
+        Action::DeleteSnapshots => context.delete_snapshots().await,
         Action::TakeDown => context.take_down().await,
         Action::DeleteVolumes => context.delete_volumes().await,
         Action::Unfence { epoch } => context.unfence(*epoch).await,

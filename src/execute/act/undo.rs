@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use snapmigrate_models::ids::{SnapshotId, VolumeId};
 use snapmigrate_models::inventory::VolumeFacts;
+use snapmigrate_models::progress::RoundProgress;
 use snapmigrate_models::step::{Action, StepResult};
 
 use super::Context;
 use super::snapshots::discard;
 use crate::execute::failure::{Failure, is_not_found};
-use crate::execute::names::step_tags;
+use crate::execute::names::{plan_tags, step_tags};
 use crate::quiesce::channel::{Channel, HostError};
 use crate::quiesce::protocol::{ErrorCode, FenceState, Status, TakeDown, Unfence};
 
@@ -128,6 +129,30 @@ impl Context<'_> {
             }
             if let Some(copy) = copy {
                 discard(&self.sides.target, &copy).await?;
+            }
+        }
+        Ok(StepResult::Done)
+    }
+
+    /// Deletes what is both in the journal and tagged as this plan's; what someone else made, or deleted, is left alone.
+    pub(super) async fn delete_snapshots(&self) -> Result<StepResult, Failure> {
+        let tags = plan_tags(self.plan);
+        let rounds = self
+            .progress
+            .rounds
+            .values()
+            .flat_map(RoundProgress::members);
+        let (mut made, mut copies) = (BTreeSet::new(), BTreeSet::new());
+        for (_, snapshot, copy) in rounds {
+            made.insert(snapshot);
+            copies.extend(copy);
+        }
+        copies.extend(self.progress.kept.iter().map(|kept| kept.snapshot.clone()));
+        for (side, known) in [(&self.sides.source, made), (&self.sides.target, copies)] {
+            for found in side.snapshots_tagged(&tags).await? {
+                if known.contains(&found.snapshot) {
+                    discard(side, &found.snapshot).await?;
+                }
             }
         }
         Ok(StepResult::Done)

@@ -2,28 +2,15 @@
 //! fence is let go. It must not know which side the other one is.
 
 use super::clock;
-use super::fence::{Effect, Event, Phase, Reopening};
+use super::fence::{Effect, Event, Reopening};
 use super::service::Host;
-use super::target::TargetPhase;
+use super::target::rules;
 use crate::quiesce::protocol::*;
 
 impl Host {
-    /// A source, or a target that was activated under an older epoch.
     pub(super) fn require_fenceable(&self, epoch: u64) -> Result<(), Refusal> {
-        match self.store.get().target.map(|target| target.phase) {
-            None => Ok(()),
-            Some(TargetPhase::Active { epoch: known, .. }) if epoch > known => Ok(()),
-            Some(TargetPhase::Active { epoch: known, .. }) => Err(Refusal::new(
-                ErrorCode::StaleEpoch,
-                format!(
-                    "this target was activated under epoch {known}: epoch {epoch} cannot fence it"
-                ),
-            )),
-            Some(TargetPhase::Isolated | TargetPhase::Activating { .. }) => Err(Refusal::new(
-                ErrorCode::Refused,
-                "this host is the target of a migration: nothing to fence",
-            )),
-        }
+        let target = self.store.get().target;
+        rules::fenceable(target.as_ref().map(|target| &target.phase), epoch)
     }
 
     /// A target that broke down gives way too: what matters is that it cannot start.
@@ -33,17 +20,6 @@ impl Host {
             return self.engine.fence_stopped(epoch);
         }
         self.engine.fence(epoch)
-    }
-
-    /// A target that gives way, or gave way, is never activated again.
-    pub(super) fn require_no_fence(&self) -> Result<(), Refusal> {
-        match self.store.get().fence.phase {
-            Phase::Open => Ok(()),
-            _ => Err(Refusal::new(
-                ErrorCode::Committed,
-                "this target is fenced: it gives way to the source",
-            )),
-        }
     }
 
     pub(super) fn reopen(&self, asked: &Reopen) -> Result<ReopenReply, Refusal> {

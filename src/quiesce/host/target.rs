@@ -1,5 +1,7 @@
 //! The helper's operations on a target: mount and start isolated, prove, activate, take down.
 
+pub mod rules;
+
 use super::clock;
 use super::command::{self, RunAs};
 use super::engine::Expected;
@@ -8,6 +10,7 @@ use super::mountinfo;
 use super::service::{Host, log};
 use super::volumes;
 use crate::quiesce::protocol::*;
+use rules::{Activation, no_target};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -93,20 +96,10 @@ impl Host {
     pub(super) fn activate(&self, asked: &Activate) -> Result<ActivateReply, Refusal> {
         let _changing = self.changing();
         let epoch = asked.epoch;
-        self.require_no_fence()?;
-        let target = self.store.get().target.ok_or_else(no_target)?;
-        match target.phase {
-            TargetPhase::Active { epoch: done, reply } if done == epoch => return Ok(reply),
-            TargetPhase::Active { epoch: known, .. } | TargetPhase::Activating { epoch: known }
-                if epoch != known =>
-            {
-                return Err(Refusal::new(
-                    ErrorCode::StaleEpoch,
-                    format!("this target is activated under epoch {known}"),
-                ));
-            }
-            TargetPhase::Active { .. } | TargetPhase::Activating { .. } | TargetPhase::Isolated => {
-            }
+        let record = self.store.get();
+        let target = record.target.as_ref().map(|target| &target.phase);
+        if let Activation::Done(reply) = rules::activation(&record.fence.phase, target, epoch)? {
+            return Ok(reply);
         }
         self.set_target_phase(TargetPhase::Activating { epoch })?;
         let reply = self.engine.activate()?;
@@ -267,10 +260,6 @@ impl Host {
             }
         }
     }
-}
-
-fn no_target() -> Refusal {
-    Refusal::new(ErrorCode::Refused, "nothing was brought up on this host")
 }
 
 fn device_error(what: &str, error: &dyn std::fmt::Display) -> Refusal {

@@ -39,6 +39,7 @@ pub fn broken(lab: &Lab, seen: &Observation, promise: &Promise<'_>) -> Vec<Strin
     broken.extend(nobody_serves(seen));
     broken.extend(other_side_serves(seen, promise));
     broken.extend(lost_blocks(lab, seen, promise));
+    broken.extend(gave_way(seen, promise));
     broken.extend(orphans(seen, promise));
     broken
 }
@@ -82,23 +83,35 @@ fn other_side_serves(seen: &Observation, promise: &Promise<'_>) -> Option<String
     })
 }
 
-/// Where the target serves: everything that the source acknowledged is there.
+/// Whichever side serves: everything that the source acknowledged is there, and its own volumes are what it wrote.
 fn lost_blocks(lab: &Lab, seen: &Observation, promise: &Promise<'_>) -> Option<String> {
-    let target = seen
-        .hosts
-        .iter()
-        .find(|host| host.instance == promise.target)?;
-    if !target.serving {
-        return None;
-    }
-    match lab.audit(&target.database_volumes) {
+    let serving = seen.hosts.iter().find(|host| host.serving)?;
+    let side = if serving.instance == promise.target {
+        "target"
+    } else {
+        "source"
+    };
+    match lab.audit(&serving.database_volumes) {
         Ok(audit) if audit.mismatches == 0 && audit.blocks_compared > 0 => None,
         Ok(audit) => Some(format!(
-            "{} of {} blocks on the target are not what the source wrote last",
+            "{} of {} blocks on the {side} are not what the source wrote last",
             audit.mismatches, audit.blocks_compared
         )),
-        Err(error) => Some(format!("the target cannot be audited: {error}")),
+        Err(error) => Some(format!("the {side} cannot be audited: {error}")),
     }
+}
+
+/// A target that was given up for the source is closed for good: no lease is left that could let it go.
+fn gave_way(seen: &Observation, promise: &Promise<'_>) -> Option<String> {
+    let of = |instance: &str| seen.hosts.iter().find(|host| host.instance == instance);
+    let (source, target) = (of(promise.source)?, of(promise.target)?);
+    let back = promise.outcome == "reverted";
+    (back && !(source.serving && target.fenced)).then(|| {
+        format!(
+            "the tool says reverted; the source serves: {}, the target is closed: {}",
+            source.serving, target.fenced
+        )
+    })
 }
 
 /// Whatever was made is in the journal.

@@ -67,6 +67,7 @@ fn under(liar: Liar, forger: Forger, faults: FaultSpec, seed: u64) -> FaultRun {
     let ways = Ways {
         services: &services,
         host: &host,
+        revert: false,
     };
     let calm = Scenario::load(Path::new(SCENARIO)).unwrap();
     let scenario = Scenario {

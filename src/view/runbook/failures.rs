@@ -64,13 +64,13 @@ pub fn by_phase(plan: &Plan, journal: &str) -> String {
             "Activation fails after the commit",
             "Nobody serves. The source stays fenced.",
             "tries again; exit code 5 when it cannot",
-            "repair the target, run the same command again; or go back by hand (below, nothing is lost)",
+            "repair the target, run the same command again; if it cannot be repaired, go back by hand (`docs/operating.md`; nothing is lost)",
         ),
         row(
             "Comparison finds a mismatch",
             "The target serves. This is an integrity failure.",
             "exit code 1, names the blocks",
-            "do not finalize; decide about the way back with the database owner",
+            "do not finalize; decide about `snapmigrate revert` with the database owner",
         ),
         row(
             "The tool itself dies, or its host",

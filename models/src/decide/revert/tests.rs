@@ -63,7 +63,7 @@ fn writes_of_the_target_are_named_and_kept_until_the_operator_gives_them_up() {
         ),
         (
             "op:revert wrote look",
-            "0/20 on timeline 2 and is at 0/30 on timeline 2, 3 transactions later",
+            "0/20 on timeline 2 and is at 0/30 on timeline 2 (3 transactions since)",
         ),
         ("op:revert_discarding wrote look", "fence-target"),
         ("op:revert wrote look op:revert_discarding", "check-revert"),

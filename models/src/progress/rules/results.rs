@@ -44,6 +44,7 @@ impl Progress {
             | A::AttachVolumes
             | A::BringUp
             | A::Cleanup
+            | A::DeleteSnapshots
             | A::TakeDown
             | A::DeleteVolumes
             | A::Unfence { .. }
