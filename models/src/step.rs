@@ -6,10 +6,12 @@
 mod action;
 mod event;
 mod revert;
+mod snapshots;
 mod volumes;
 
 pub use event::{Event, FailureClass, Verb};
 pub use revert::TargetPosition;
+pub use snapshots::{CompletedSnapshot, MadeSnapshot};
 pub use volumes::{SyncedVolume, TriedRestore, VolumePair};
 
 use schemars::JsonSchema;
@@ -17,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blocks::BlockSet;
 use crate::evidence::VolumePeriods;
-use crate::ids::{SnapshotId, VolumeId};
+use crate::ids::VolumeId;
 use crate::plan::{Forecast, RoundKind};
 use crate::report::Verification;
 use crate::units::Timestamp;
@@ -354,32 +356,6 @@ pub struct VolumeMount {
     pub volume: VolumeId,
     /// Absolute path.
     pub mountpoint: String,
-}
-
-/// A snapshot that was started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct MadeSnapshot {
-    /// Source volume.
-    pub volume: VolumeId,
-    /// Snapshot or copy.
-    pub snapshot: SnapshotId,
-    /// Point in time, or start of the copy.
-    pub started_at: Timestamp,
-}
-
-/// A snapshot that is completed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct CompletedSnapshot {
-    /// Source volume.
-    pub volume: VolumeId,
-    /// Snapshot or copy.
-    pub snapshot: SnapshotId,
-    /// Point in time, or start of the copy.
-    pub started_at: Timestamp,
-    /// Completion.
-    pub completed_at: Timestamp,
-    /// All blocks ever written, in bytes, when the service says so.
-    pub full_bytes: Option<u64>,
 }
 
 /// Changed blocks of one volume since the previous round.

@@ -124,7 +124,7 @@ impl Progress {
             return Err("the migration is closed".to_owned());
         }
         let open = self.failing.values().map(|failing| &failing.action);
-        let open = open.chain(self.running.iter().map(|running| &running.action));
+        let mut open = open.chain(self.running.iter().map(|running| &running.action));
         let makes = |action: &&Action| {
             let waits = matches!(
                 action,
@@ -139,7 +139,7 @@ impl Progress {
             );
             !waits
         };
-        match open.filter(makes).next() {
+        match open.find(makes) {
             Some(action) => Err(format!("{} is not finished", action.step_id())),
             None => Ok(()),
         }
