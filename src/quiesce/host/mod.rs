@@ -19,6 +19,7 @@ pub mod mountinfo;
 mod mounts;
 pub mod mysql;
 pub mod postgres;
+mod processes;
 pub mod record;
 mod revert;
 pub mod server;

@@ -4,6 +4,7 @@ use super::database;
 use super::dialect::Dialect;
 use crate::quiesce::host::command::{self, RunAs};
 use crate::quiesce::host::config::MysqlConfig;
+use crate::quiesce::host::processes::works_in;
 use crate::quiesce::protocol::Refusal;
 use std::collections::BTreeMap;
 use std::fs;
@@ -51,27 +52,22 @@ impl Server {
     /// # Errors
     /// `database` when processes cannot be listed.
     pub fn process(&self) -> Result<Option<Process>, Refusal> {
-        let Ok(data) = fs::metadata(&self.config.data_directory) else {
-            return Ok(None);
-        };
-        let here = (data.dev(), data.ino());
         let processes = fs::read_dir("/proc")
             .map_err(|error| database(format!("processes cannot be listed: {error}")))?;
         let mut pids = processes
             .filter_map(Result::ok)
             .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-        Ok(pids.find_map(|pid| self.server_process(pid, here)))
+        Ok(pids.find_map(|pid| self.server_process(pid)))
     }
 
-    fn server_process(&self, pid: i32, here: (u64, u64)) -> Option<Process> {
+    fn server_process(&self, pid: i32) -> Option<Process> {
         let proc = PathBuf::from(format!("/proc/{pid}"));
         let name = fs::read_to_string(proc.join("comm")).ok()?;
         let configured = self.config.server.file_name()?.to_str()?;
         if ![configured, "mariadbd", "mysqld"].contains(&name.trim()) {
             return None;
         }
-        let cwd = fs::metadata(proc.join("cwd")).ok()?;
-        if (cwd.dev(), cwd.ino()) != here {
+        if works_in(pid, &self.config.data_directory) != Some(true) {
             return None;
         }
         let words = fs::read(proc.join("cmdline")).ok()?;

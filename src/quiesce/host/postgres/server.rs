@@ -3,6 +3,7 @@
 use super::database;
 use crate::quiesce::host::command::{self, CommandError, RunAs};
 use crate::quiesce::host::config::PostgresConfig;
+use crate::quiesce::host::processes::works_in;
 use crate::quiesce::protocol::Refusal;
 use std::fs;
 use std::path::PathBuf;
@@ -77,11 +78,21 @@ impl Server {
     /// `database` when `pg_ctl` cannot tell.
     pub fn running(&self) -> Result<Running, Refusal> {
         match self.run("pg_ctl", &["status", "-D", &self.data()], LOOK) {
+            Ok(_) if self.is_of_a_copy() => Ok(Running::No),
             Ok(_) => Ok(Running::Yes),
             // pg_ctl(1): "If the server is not running, the process returns an exit status of 3."
             Err(CommandError::Failed { status, .. }) if status.code() == Some(3) => Ok(Running::No),
             Err(error) => Err(database(error.to_string())),
         }
+    }
+
+    /// The copy of a running cluster carries the lock file of the original's server, and `pg_ctl` takes any process of
+    /// that number for it.
+    fn is_of_a_copy(&self) -> bool {
+        let data = &self.config.data_directory;
+        let lock = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+        let pid = lock.lines().next().and_then(|line| line.trim().parse().ok());
+        pid.is_some_and(|pid: i32| works_in(pid, data) == Some(false))
     }
 
     /// Stops it cleanly and waits for its end.
