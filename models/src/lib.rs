@@ -44,6 +44,7 @@ mod shares;
 pub mod status;
 pub mod step;
 pub mod sync;
+pub mod trial;
 pub mod units;
 pub mod verify;
 

@@ -7,6 +7,7 @@ use snapmigrate_models::history::PastMigration;
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::progress::Progress;
 use snapmigrate_models::report::{self, Report, RunOutcome};
+use snapmigrate_models::step::{Event, Verb};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -72,7 +73,7 @@ pub(super) fn carry_on(
     begun: Option<Journal>,
     ui: &Ui,
 ) -> Result<Exit, CliError> {
-    let (journal, ended) = runtime::network(drive(args, plan, path, begun, ui))??;
+    let (journal, ended) = runtime::network(drive(args, plan, path, begun, &Doing::all(ui)))??;
     remember(args, plan, &journal, ui);
     let report = report::build(plan, journal.progress());
     if let Some(output) = &args.output {
@@ -103,20 +104,43 @@ fn remember(args: &Args, plan: &Plan, journal: &Journal, ui: &Ui) {
 }
 
 /// The journal of a plan when none is named.
-fn beside(plan: &Path) -> PathBuf {
+pub(super) fn beside(plan: &Path) -> PathBuf {
     let stem = plan.file_stem().unwrap_or(plan.as_os_str());
     let mut name = stem.to_owned();
     name.push(".journal.sqlite");
     plan.with_file_name(name)
 }
 
-async fn drive(
+/// What to do with a journal besides going on with it.
+pub(super) struct Doing<'a> {
+    /// Told each entry.
+    pub ui: &'a Ui,
+    /// Word of the operator to begin with.
+    pub order: Option<Verb>,
+    /// The event after which the executor stops as if it were asked to.
+    pub is_enough: &'a dyn Fn(&Event) -> bool,
+}
+
+impl<'a> Doing<'a> {
+    /// To the end.
+    pub fn all(ui: &'a Ui) -> Self {
+        Self {
+            ui,
+            order: None,
+            is_enough: &|_| false,
+        }
+    }
+}
+
+/// Executes until the end, or until an event that is enough.
+pub(super) async fn drive(
     args: &Args,
     plan: &Plan,
     path: &Path,
     begun: Option<Journal>,
-    ui: &Ui,
+    doing: &Doing<'_>,
 ) -> Result<(Journal, Ended), CliError> {
+    let ui = doing.ui;
     let sides = sides(&args.connection, plan).await?;
     // Once it has begun the executor itself looks at what it is about to touch: preflight and gate.
     if begun
@@ -130,9 +154,19 @@ async fn drive(
         taken.map_err(|error| broken(ExecuteError::Claim(error)))?;
     }
     let mut journal = begun.map_or_else(|| opened(path, plan), Ok)?;
+    if let Some(verb) = doing.order {
+        let said = journal.append(Clock::System.now(), &Event::Operator { verb });
+        said.map_err(|error| {
+            CliError::new(Kind::Refused, "that cannot be done now; nothing was changed")
+                .caused_by(error)
+        })?;
+    }
     let (asked, stop) = watch::channel(false);
-    let signals = stop_on_signals(asked)?;
+    let signals = stop_on_signals(asked.clone())?;
     let mut watcher = |entry: &Entry, _: &Progress| {
+        if (doing.is_enough)(&entry.event) {
+            asked.send_replace(true);
+        }
         if let Some(line) = view::line(entry.at, &entry.event) {
             ui.note(&line);
         }
@@ -230,7 +264,7 @@ pub fn closed(outcome: RunOutcome, report: &Report) -> Exit {
     }
 }
 
-fn unusable(error: JournalError) -> CliError {
+pub(super) fn unusable(error: JournalError) -> CliError {
     let kind = match &error {
         JournalError::Format { .. }
         | JournalError::ForeignPlan { .. }

@@ -24,6 +24,7 @@ mod schema;
 mod state;
 mod status;
 mod sync;
+mod trial;
 mod ui;
 mod verify;
 mod wishes;
@@ -71,6 +72,7 @@ enum Command {
     Status(status::Args),
     Journal(journal::Args),
     Execute(Box<execute::Args>),
+    Try(Box<trial::Args>),
     /// Hold the cutover; rounds go on.
     Postpone(control::Args),
     /// Cut over as soon as the bounds allow, without waiting for the window.
@@ -98,6 +100,7 @@ impl Command {
             Self::Rehearse(args) => rehearse::run(&args, ui),
             Self::Runbook(args) => runbook::run(&args, ui),
             Self::Policy(args) => policy::run(&args, ui),
+            Self::Try(args) => trial::run(&args, ui),
             Self::Execute(args) => execute::run(&args, ui),
             Self::Postpone(args) => control::run(&args, Verb::Postpone, ui),
             Self::Cutover(args) => control::run(&args, Verb::Cutover, ui),

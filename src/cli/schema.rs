@@ -14,6 +14,7 @@ use snapmigrate_models::profile::Profile;
 use snapmigrate_models::report::Report;
 use snapmigrate_models::status::Status;
 use snapmigrate_models::sync::SyncReport;
+use snapmigrate_models::trial::TrialReport;
 use snapmigrate_models::verify::DeviceVerification;
 
 use super::{CliError, Exit, Ui};
@@ -22,17 +23,17 @@ use super::{CliError, Exit, Ui};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Published: profile, policy, plan, findings, status, report, verify, backtest, sync,
-campaign, faults, history, fleet
+campaign, faults, history, fleet, try
 
 Examples:
   snapmigrate schema plan > plan.schema.json"
 )]
 pub struct Args {
-    /// Document: profile, policy, plan, findings, status, report, verify, backtest, sync, campaign, faults, history, fleet.
+    /// Document: profile, policy, plan, findings, status, report, verify, backtest, sync, campaign, faults, history, fleet, try.
     name: String,
 }
 
-const PUBLISHED: &str = "profile, policy, plan, findings, status, report, verify, backtest, sync, campaign, faults, history, fleet";
+const PUBLISHED: &str = "profile, policy, plan, findings, status, report, verify, backtest, sync, campaign, faults, history, fleet, try";
 const LATER: [&str; 1] = ["scenario"];
 
 pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
@@ -55,6 +56,7 @@ fn schema(name: &str) -> Result<Value, CliError> {
         "faults" => schema_for!(FaultCampaign).to_value(),
         "history" => schema_for!(PastMigrations).to_value(),
         "fleet" => schema_for!(FleetPlan).to_value(),
+        "try" => schema_for!(TrialReport).to_value(),
         _ => return Err(unpublished(name)),
     };
     Ok(named(schema, name))
