@@ -27,6 +27,14 @@ const KILLS: [(&str, &str); 4] = [
 #[test]
 fn a_database_under_load_moves_to_another_region_and_account() {
     let scene: Scene = Scene::begin(&[DATA], 600.0);
+    let tried = scene.stage.try_restore();
+    assert_eq!(tried["format"], "snapmigrate.try/1");
+    let took = |step: &Value| step["seconds"].as_f64().expect("seconds") > 0.0;
+    let steps = tried["steps"].as_array().expect("its steps");
+    assert!(steps.len() == 3 && steps.iter().all(took), "{tried}");
+    let status = scene.stage.target.call(Status {});
+    assert_ne!(status.database, DatabaseState::Running, "it is gone again");
+    assert!(scene.stage.cluster.serves(), "the source was not touched");
     let executor = scene.execute();
     let status = scene.stage.tool.run(&["status", JOURNAL, "--json"]);
     let status: Value = serde_json::from_str(&status).expect("a status is JSON");

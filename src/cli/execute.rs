@@ -157,8 +157,11 @@ pub(super) async fn drive(
     if let Some(verb) = doing.order {
         let said = journal.append(Clock::System.now(), &Event::Operator { verb });
         said.map_err(|error| {
-            CliError::new(Kind::Refused, "that cannot be done now; nothing was changed")
-                .caused_by(error)
+            CliError::new(
+                Kind::Refused,
+                "that cannot be done now; nothing was changed",
+            )
+            .caused_by(error)
         })?;
     }
     let (asked, stop) = watch::channel(false);

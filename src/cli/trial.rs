@@ -47,9 +47,15 @@ pub struct Args {
 pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     let plan = super::files::plan(&args.plan)?;
     suits(&plan)?;
-    let path = args.journal.clone().unwrap_or_else(|| execute::beside(&args.plan));
+    let path = args
+        .journal
+        .clone()
+        .unwrap_or_else(|| execute::beside(&args.plan));
     ui.note(&format!("journal {}", path.display()));
-    let begun = path.exists().then(|| Journal::open(&path, &plan)).transpose();
+    let begun = path
+        .exists()
+        .then(|| Journal::open(&path, &plan))
+        .transpose();
     match begun {
         Ok(begun) => try_now(args, (&plan, &path), begun, ui),
         Err(JournalError::Locked { .. }) => {
@@ -66,7 +72,11 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
 fn suits(plan: &Plan) -> Result<(), CliError> {
     let refused = |reason: String| CliError::new(Kind::Refused, reason);
     admissible(plan, Goal { cutover: true }).map_err(refused)?;
-    if plan.rounds.iter().any(|round| round.path == TransferPath::Direct) {
+    if plan
+        .rounds
+        .iter()
+        .any(|round| round.path == TransferPath::Direct)
+    {
         return Err(refused(
             "on path direct nothing is restored from a snapshot: its volumes are written and read back before the \
              fence anyway"
@@ -96,7 +106,9 @@ fn try_now(
         order: Some(Verb::Try),
         is_enough: &is_tried,
     };
-    let before = begun.as_ref().and_then(|journal| journal.progress().trial.measured);
+    let before = begun
+        .as_ref()
+        .and_then(|journal| journal.progress().trial.measured);
     let (journal, ended) = runtime::network(execute::drive(&of, plan, path, begun, &doing))??;
     let progress = journal.progress();
     let report = TrialReport::of(plan, progress);
@@ -128,7 +140,9 @@ fn untried(ended: &Ended, ui: &Ui) -> Exit {
             Exit::Waiting
         }
         Ended::Stopped { reason } => {
-            ui.note(&format!("no restore came to its end: {reason}; the journal says why"));
+            ui.note(&format!(
+                "no restore came to its end: {reason}; the journal says why"
+            ));
             Exit::Stopped
         }
     }

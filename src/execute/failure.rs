@@ -70,6 +70,7 @@ pub(super) const fn refusal(code: ErrorCode) -> FailureClass {
         | ErrorCode::NotFenced
         | ErrorCode::Committed
         | ErrorCode::Refused
+        | ErrorCode::NoTarget
         | ErrorCode::Other => FailureClass::Permanent,
     }
 }

@@ -29,5 +29,9 @@ fn row(step: &TrialStep) -> Vec<String> {
         _ => "mount them and start the database",
     };
     let believed = step.believed_seconds.map(duration);
-    vec![name.to_owned(), believed.unwrap_or_else(|| "-".to_owned()), duration(step.seconds)]
+    vec![
+        name.to_owned(),
+        believed.unwrap_or_else(|| "-".to_owned()),
+        duration(step.seconds),
+    ]
 }

@@ -46,7 +46,7 @@ impl Cluster {
             run(&["chown", "postgres:", &text(directory)]);
         }
         let waldir = wal.map(|wal| format!("--waldir={}", text(wal)));
-        let mut initdb = vec!["--auth=trust", "--no-sync", "--username=postgres", "-D"];
+        let mut initdb = vec!["--auth=trust", "--username=postgres", "-D"];
         let data_text = text(data);
         initdb.push(&data_text);
         initdb.extend(waldir.as_deref());

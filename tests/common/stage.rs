@@ -139,6 +139,15 @@ impl<D: Database> Stage<D> {
         );
     }
 
+    /// Tries a restore on the target: what `try` prints as JSON.
+    pub fn try_restore(&self) -> Value {
+        let role = self.target_role();
+        let arguments = ["try", "plan.json", "--journal", JOURNAL, "--json"];
+        let side = ["--target-role-arn", &role];
+        let printed = self.tool.run(&[&arguments[..], &side].concat());
+        serde_json::from_str(&printed).expect("a trial is JSON")
+    }
+
     /// Starts the executor, always with the same command.
     pub fn execute(&self, run: &str) -> Running {
         let role = self.target_role();

@@ -63,10 +63,10 @@ fn a_relay_carries_the_protocol_and_bad_requests_are_answered() {
             r#"{"id":1,"protocol":1,"op":"freeze","epoch":1,"limit_seconds":86400}"#,
             "bad_request",
         ),
-        (r#"{"id":1,"protocol":1,"op":"take_down"}"#, "refused"),
+        (r#"{"id":1,"protocol":1,"op":"take_down"}"#, "no_target"),
         (
             r#"{"id":1,"protocol":1,"op":"activate","epoch":1}"#,
-            "refused",
+            "no_target",
         ),
     ] {
         writeln!(raw, "{request}").expect("it can be sent");

@@ -10,7 +10,7 @@ use crate::cloud::VolumeRequest;
 use crate::execute::failure::{Failure, is_not_found};
 use crate::execute::names::{client_token, step_tags, volume_tags};
 use crate::quiesce::channel::HostError;
-use crate::quiesce::protocol::{BringUp, DatabaseState, ErrorCode, MountRequest, Status, TakeDown};
+use crate::quiesce::protocol::{BringUp, ErrorCode, MountRequest, TakeDown};
 
 /// A volume of an interrupted attempt shows up in lookups within this time.
 const LAG_SECONDS: f64 = 120.0;
@@ -171,16 +171,16 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// A host on which nothing was brought up refuses: that is as good.
+    /// A volume is detached only from a host that has let go of it; one on which nothing was brought up has.
     async fn stop_tried(&self) -> Result<(), Failure> {
         let host = self.target_host()?;
         match host.call(TakeDown {}).await {
-            Err(HostError::Refused {
-                code: ErrorCode::Refused,
+            Ok(_)
+            | Err(HostError::Refused {
+                code: ErrorCode::NoTarget,
                 ..
-            }) if host.call(Status {}).await?.database != DatabaseState::Standby => Ok(()),
+            }) => Ok(()),
             Err(error) => Err(error.into()),
-            Ok(_) => Ok(()),
         }
     }
 

@@ -55,6 +55,8 @@ pub enum ErrorCode {
     Database,
     /// The host is in a state in which it will not do this.
     Refused,
+    /// Nothing was brought up on this host.
+    NoTarget,
     /// A volume, device, mount or the helper's own disk failed.
     Device,
     /// The target is not what it must be.
@@ -80,6 +82,7 @@ impl std::fmt::Display for ErrorCode {
             Self::FreezeBroken => "freeze_broken",
             Self::Database => "database",
             Self::Refused => "refused",
+            Self::NoTarget => "no_target",
             Self::Device => "device",
             Self::NotProved => "not_proved",
             Self::NotABase => "not_a_base",
