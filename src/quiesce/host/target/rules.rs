@@ -64,5 +64,5 @@ pub fn fenceable(target: Option<&TargetPhase>, epoch: u64) -> Result<(), Refusal
 }
 
 pub(super) fn no_target() -> Refusal {
-    Refusal::new(ErrorCode::Refused, "nothing was brought up on this host")
+    Refusal::new(ErrorCode::NoTarget, "nothing was brought up on this host")
 }
