@@ -12,7 +12,6 @@ use crate::quiesce::host::clock;
 use crate::quiesce::host::durable;
 use crate::quiesce::host::engine::Expected;
 use crate::quiesce::protocol::{ActivateReply, ErrorCode, ProveReply, Refusal};
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,7 +34,7 @@ pub fn start(postgres: &Postgres, expected: &Expected) -> Result<ProveReply, Ref
     if control.system_identifier != expected.system_identifier {
         return Err(other_cluster(&control.system_identifier, expected));
     }
-    if has_foreign_lock(postgres) || postgres.server.running()? == Running::No {
+    if postgres.server.running()? == Running::No {
         prepare(postgres)?;
         postgres.server.start_with(&isolation(postgres))?;
     }
@@ -115,10 +114,7 @@ pub fn activate(postgres: &Postgres) -> Result<ActivateReply, Refusal> {
 /// # Errors
 /// `refused` when a server runs that is not isolated or not in recovery.
 pub fn stop(postgres: &Postgres) -> Result<bool, Refusal> {
-    let data = &postgres.config.data_directory;
-    // Without the signal file it was never started here, whatever a lock file of the source's says.
-    if !data.join("PG_VERSION").exists()
-        || (has_foreign_lock(postgres) && !data.join("standby.signal").exists())
+    if !postgres.config.data_directory.join("PG_VERSION").exists()
         || postgres.server.running()? == Running::No
     {
         return Ok(false);
@@ -134,16 +130,6 @@ pub fn stop(postgres: &Postgres) -> Result<bool, Refusal> {
             "the server that runs is not the isolated standby",
         )),
     }
-}
-
-/// A copy of a cluster that was never stopped holds its lock file, and on this host the number in it may be any
-/// process. Ours names the isolated socket directory in its fifth line (PostgreSQL, `miscadmin.h`,
-/// `LOCK_FILE_LINE_SOCKET_DIR`); no other server can run on a copy that is brought up here.
-fn has_foreign_lock(postgres: &Postgres) -> bool {
-    let lock = postgres.config.data_directory.join("postmaster.pid");
-    let text = std::fs::read_to_string(lock).unwrap_or_default();
-    let sockets = text.lines().nth(4).unwrap_or_default();
-    !sockets.is_empty() && Path::new(sockets) != postgres.isolated
 }
 
 fn prepare(postgres: &Postgres) -> Result<(), Refusal> {
