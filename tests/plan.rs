@@ -40,7 +40,7 @@ fn contradictory_policies_are_refused_with_both_sides() {
             "never.toml",
             finish,
             "latest_finish = \"2026-11-03T02:01:00Z\"",
-            ["latest_finish is 2026-11-03", "no allowed window"],
+            ["to end before latest_finish", "no allowed window"],
         ),
         (
             "free.toml",

@@ -106,6 +106,8 @@ pub(crate) fn draw_up(
     let verdict = verdict::judge(search, found, &play, policy);
     let spent = play.spending(search.model, demand);
     demand.affordable(&spent)?;
+    let bounds = bounds(policy, search, found, &play);
+    ends_in_time(&bounds, &found.candidate)?;
     Ok(Plan {
         format: Plan::FORMAT.to_owned(),
         digest: String::new(),
@@ -126,7 +128,7 @@ pub(crate) fn draw_up(
         volumes: planned_volumes(demand),
         paths: path_choices(search, &found.candidate),
         cost: lines(&spent),
-        bounds: bounds(policy, search, found, &play),
+        bounds,
         what_if: what_if::what_if(search, found),
         alternatives: alternatives::alternatives(demand, policy, verdict.verdict),
         rationale: verdict.rationale,
@@ -150,6 +152,23 @@ fn planned_volumes(demand: &Demand) -> Vec<PlannedVolume> {
         reusable_base: base(facts),
     };
     demand.facts.iter().map(one).collect()
+}
+
+/// A window that opens when the fence would already have to be up is none.
+fn ends_in_time(bounds: &Bounds, found: &Candidate) -> Result<(), PlanError> {
+    let (last, opens) = (bounds.latest_fence, found.window.start);
+    if last > opens {
+        return Ok(());
+    }
+    let at = |time: Timestamp| time.format("%Y-%m-%d %H:%M UTC");
+    Err(PlanError::Contradiction {
+        one: format!(
+            "the fence must be up by {} to end before latest_finish in nine of ten cases",
+            at(last)
+        ),
+        other: format!("no allowed window opens before {}", at(opens)),
+        remedy: "move latest_finish or the windows",
+    })
 }
 
 /// Numbers the gate compares with.

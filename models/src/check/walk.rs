@@ -170,10 +170,10 @@ fn policy(plan: &Plan, found: &mut Vec<Finding>) {
         );
         found.push(refuse(&"policy", message, "plan again"));
     }
-    if policy
+    let too_late = policy
         .latest_finish
-        .is_some_and(|latest| latest <= plan.window.start)
-    {
+        .is_some_and(|latest| latest <= plan.window.start);
+    if too_late || plan.bounds.latest_fence <= plan.window.start {
         let message = "must be finished before the window starts".into();
         found.push(refuse(
             &"policy",

@@ -91,7 +91,10 @@ impl Server {
     fn is_of_a_copy(&self) -> bool {
         let data = &self.config.data_directory;
         let lock = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
-        let pid = lock.lines().next().and_then(|line| line.trim().parse().ok());
+        let pid = lock
+            .lines()
+            .next()
+            .and_then(|line| line.trim().parse().ok());
         pid.is_some_and(|pid: i32| works_in(pid, data) == Some(false))
     }
 
