@@ -15,6 +15,7 @@ use snapmigrate_models::policy::Policy;
 use snapmigrate_models::profile::Profile;
 use snapmigrate_models::report::Report;
 use snapmigrate_models::sync::SyncReport;
+use snapmigrate_models::trial::TrialReport;
 
 fn text(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -63,6 +64,12 @@ fn fleet() {
     let fleet: FleetPlan = frozen("fleet.json");
     assert_eq!(fleet.digest, fleet.computed_digest(), "sealed");
     assert!(!fleet_check(&fleet).refused() && !fleet.limits.is_empty());
+}
+
+#[test]
+fn trial() {
+    let trial: TrialReport = frozen("try.json");
+    assert_eq!((trial.trial, trial.steps.len()), (1, 3));
 }
 
 #[test]
