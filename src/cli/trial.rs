@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use snapmigrate_models::decide::{Goal, admissible};
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::policy::TransferPath;
-use snapmigrate_models::step::{Action, Event, StepResult, Verb};
+use snapmigrate_models::step::{Action, Event, Verb};
 use snapmigrate_models::trial::TrialReport;
 
 use super::error::Kind;
@@ -101,18 +101,19 @@ fn try_now(
         connection: args.connection.clone(),
         state: args.state.clone(),
     };
+    let before = begun
+        .as_ref()
+        .map(|journal| journal.progress().trial.clone());
+    let before = before.unwrap_or_default();
     let doing = execute::Doing {
         ui,
         order: Some(Verb::Try),
-        is_enough: &is_tried,
+        is_enough: &|event| is_tried(event, before.number),
     };
-    let before = begun
-        .as_ref()
-        .and_then(|journal| journal.progress().trial.measured);
     let (journal, ended) = runtime::network(execute::drive(&of, plan, path, begun, &doing))??;
     let progress = journal.progress();
     let report = TrialReport::of(plan, progress);
-    match report.filter(|_| progress.trial.measured != before) {
+    match report.filter(|_| progress.trial.measured != before.measured) {
         Some(report) => {
             ui.show(&report, view::trial)?;
             Ok(Exit::Done)
@@ -121,12 +122,12 @@ fn try_now(
     }
 }
 
-fn is_tried(event: &Event) -> bool {
-    let Event::Finished { action, result } = event else {
+/// A trial after number `before` has ended, whether it measured or was only removed.
+fn is_tried(event: &Event, before: u32) -> bool {
+    let Event::Finished { action, .. } = event else {
         return false;
     };
-    matches!(action, Action::TryRestore { .. })
-        && matches!(result, StepResult::Tried { .. } | StepResult::Done)
+    matches!(action, Action::TryRestore { trial, .. } if *trial > before)
 }
 
 fn untried(ended: &Ended, ui: &Ui) -> Exit {

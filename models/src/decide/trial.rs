@@ -132,5 +132,10 @@ mod tests {
             let over = told(&plan(), &format!("{before} op:try t1"), false);
             assert!(!over.contains("try-restore"), "{over}");
         }
+        // One that was killed is removed first, and the order still stands.
+        let again = format!("{arrived} op:try t1!u op:try");
+        assert_eq!(told(&plan(), &again, false), "r01.try-restore.1");
+        let removed = format!("{again} t1");
+        assert_eq!(told(&plan(), &removed, false), "r01.try-restore.2");
     }
 }

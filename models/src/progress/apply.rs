@@ -255,14 +255,15 @@ impl Progress {
         }
     }
 
-    /// What an earlier one measured stands until this one has measured.
+    /// What an earlier one measured stands until this one has measured. A new one is what was ordered; removing what
+    /// an interrupted one left is not.
     fn began_trial(&mut self, round: u32, number: u32) {
+        self.orders.trial &= number == self.trial.number;
         (self.trial.round, self.trial.number, self.trial.over) = (round, number, false);
     }
 
     fn ended_trial(&mut self, at: Timestamp, result: &StepResult) {
         self.trial.over = true;
-        self.orders.trial = false;
         if let StepResult::Tried { restore } = result {
             self.trial.measured = Some((at, *restore));
         }
