@@ -227,9 +227,8 @@ mod tests {
         ] {
             let [latency, still] = [latency, still].map(Duration::from_millis);
             let (used, refused) = share(readers, latency, still).await;
-            println!("{readers} {latency:?} {still:?}: {used} {refused}");
             assert!(
-                used > 0.97,
+                used > 0.96,
                 "{readers} readers, {latency:?}, {still:?} still: {used}"
             );
             assert!(
