@@ -88,14 +88,11 @@ pub fn clock_steps(rng: &mut ChaCha8Rng, begin_seconds: f64, within_seconds: f64
     for step in steps.iter_mut().take(rng.random_range(1..=MOST_STEPS)) {
         let after = begin_seconds + rng.random::<f64>() * within_seconds;
         let far_seconds = (rng.random::<f64>() * FURTHEST_SECONDS.ln()).exp();
-        let by_seconds = if rng.random() {
-            far_seconds
-        } else {
-            -far_seconds
-        };
+        let far = Duration::from_secs_f64(far_seconds);
+        let far = TimeDelta::from_std(far).unwrap_or_default();
         *step = Some(Step {
             after: Duration::from_secs_f64(after.max(0.0)),
-            by: TimeDelta::milliseconds((by_seconds * 1000.0) as i64),
+            by: if rng.random() { far } else { -far },
         });
     }
     steps
