@@ -97,7 +97,7 @@ enum State {
 }
 
 /// The host.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SimulatedHost {
     instance: String,
     key: u64,

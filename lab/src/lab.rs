@@ -54,6 +54,25 @@ struct Shared {
     wire: Memory,
 }
 
+/// A world at one instant, from which a lab can go on in a time of its own.
+#[derive(Debug, Clone)]
+pub struct Still {
+    world: World,
+}
+
+impl Still {
+    /// The instant.
+    pub fn at(&self) -> DateTime<Utc> {
+        self.world.now()
+    }
+
+    /// A lab that goes on from here. Must be called inside the runtime whose clock it is to follow.
+    pub fn go_on(self, seed: u64) -> Lab {
+        let clock = LabClock::starting_at(self.at());
+        Lab::new(clock, self.world, Vec::new(), seed)
+    }
+}
+
 impl Lab {
     /// A lab in process: traced volumes, on tokio's clock, which should be paused. The world is the scenario's: its
     /// seed fixes how fast each service is; `seed` fixes the luck of every write and operation in it.
@@ -129,6 +148,16 @@ impl Lab {
         Ok(Lab::new(clock, world, notices, options.seed))
     }
 
+    /// The world as it is now; nothing for byte-holding ones, of which there is one each.
+    ///
+    /// # Errors
+    /// As [`World::advance`].
+    pub fn still(&self) -> Result<Option<Still>, ApiError> {
+        let world = self.with_world(|world| Ok(world.clone()))?;
+        let traced = matches!(world.storage, Storage::Traced);
+        Ok(traced.then_some(Still { world }))
+    }
+
     fn new(clock: LabClock, world: World, notices: Vec<String>, seed: u64) -> Lab {
         Lab {
             shared: Arc::new(Shared {
@@ -193,6 +222,14 @@ impl Lab {
     /// As [`World::advance`].
     pub fn observe(&self) -> Result<Observation, ApiError> {
         self.with_world(|world| Ok(world.observe()))
+    }
+
+    /// A stranger deletes a snapshot or an unused volume, the one that `draw` falls on; its id.
+    ///
+    /// # Errors
+    /// As [`World::advance`].
+    pub fn stranger_deletes(&self, draw: u64) -> Result<Option<String>, ApiError> {
+        self.with_world(|world| Ok(world.stranger_deletes(draw)))
     }
 
     /// Frees all loop devices of attached volumes: for the end of a server.

@@ -59,11 +59,10 @@ pub(super) async fn find(
     volumes: &[VolumeId],
     answer_lost: bool,
 ) -> Result<Found, Failure> {
-    let since = clock.now();
+    let since = clock.stopwatch();
     loop {
         let found = Found::sort(cloud.snapshots_tagged(tags).await?);
-        let waited = (clock.now() - since).as_seconds_f64();
-        if found.covers(volumes) || !answer_lost || waited >= LAG_SECONDS {
+        if found.covers(volumes) || !answer_lost || since.seconds() >= LAG_SECONDS {
             return Ok(found);
         }
         clock.sleep(PAUSE).await;

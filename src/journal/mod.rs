@@ -189,6 +189,37 @@ impl Journal {
             .expect("an entry was just pushed"))
     }
 
+    /// What is on the disk, read again and checked: what an executor takes up that is started now.
+    ///
+    /// # Errors
+    /// As [`Recorded::read`].
+    pub fn durable(&self) -> Result<Recorded, JournalError> {
+        self.store.load()
+    }
+
+    /// For rehearsals: takes up what is on the disk, as an executor does that is started again.
+    ///
+    /// # Errors
+    /// As [`Journal::durable`].
+    pub fn take_up(&mut self) -> Result<(), JournalError> {
+        self.recorded = self.durable()?;
+        Ok(())
+    }
+
+    /// For rehearsals: the disk has room for so many more pages of 4 KiB; for all that come when absent.
+    ///
+    /// # Errors
+    /// [`JournalError`] when SQLite refuses.
+    pub fn make_room(&self, pages: Option<u32>) -> Result<(), JournalError> {
+        self.store.make_room(pages)
+    }
+
+    /// Loses the entry of this number as a disk does that lies.
+    #[cfg(test)]
+    pub(crate) fn lose(&self, seq: u64) -> Result<(), JournalError> {
+        self.store.lose(seq)
+    }
+
     /// Plan, entries and state.
     #[must_use]
     pub const fn recorded(&self) -> &Recorded {

@@ -17,6 +17,9 @@ use super::{Entry, FORMAT, JournalError, Recorded, stamp};
 /// A reader holds the file for milliseconds: waiting this long means that something hangs.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// Most pages of a file (SQLite, "Limits": the default).
+const MOST_PAGES: u32 = 1_073_741_823;
+
 const SCHEMA: &str = "
     create table header (key text primary key, value text not null) strict;
     create table entries (
@@ -121,6 +124,30 @@ impl Store {
             event: event.clone(),
             checksum,
         })
+    }
+
+    /// Lets the file grow by so many pages and no more, so that SQLite answers as on a full disk.
+    pub(super) fn make_room(&self, pages: Option<u32>) -> Result<(), JournalError> {
+        let failed = |source| sqlite(&self.path, source);
+        let count = self
+            .connection
+            .query_row("pragma page_count", [], |row| row.get::<_, u32>(0));
+        let count = count.map_err(failed)?;
+        let most = pages.map_or(MOST_PAGES, |pages| count.saturating_add(pages));
+        // It answers with the limit that is in force.
+        let limit = format!("pragma max_page_count = {most}");
+        let limit = self.connection.query_row(&limit, [], |_| Ok(()));
+        limit.map_err(failed)
+    }
+
+    #[cfg(test)]
+    pub(super) fn lose(&self, seq: u64) -> Result<(), JournalError> {
+        let trigger = format!(
+            "create trigger lost before insert on entries when new.seq = {seq} \
+             begin select raise(ignore); end"
+        );
+        let made = self.connection.execute_batch(&trigger);
+        made.map_err(|source| sqlite(&self.path, source))
     }
 
     /// Reads and checks everything.

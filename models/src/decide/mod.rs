@@ -182,6 +182,9 @@ fn under_way(view: View<'_>) -> Next {
     if progress.activated.is_some() {
         return cutover::after_activation(view);
     }
+    if let Some(next) = revert::without_activation(view) {
+        return next;
+    }
     if progress.committed() {
         return cutover::activate(view);
     }

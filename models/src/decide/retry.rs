@@ -67,7 +67,8 @@ impl View<'_> {
             return Retry::GivenUp(failing.clone());
         }
         let at = failing.at + delta(pause_seconds(failing.count, longest_pause));
-        if at <= self.now {
+        // A failure that lies ahead was written by a clock that has been set back since: no pause to be kept.
+        if at <= self.now || self.now < failing.at {
             return Retry::Now;
         }
         let reason = format!(

@@ -128,7 +128,7 @@ impl Progress {
             Verb::Postpone => (orders.postponed, orders.cutover) = (true, false),
             Verb::Cutover => (orders.postponed, orders.cutover) = (false, true),
             Verb::Try => orders.trial = true,
-            Verb::Abort if self.activated.is_none() => orders.abort = true,
+            Verb::Abort if self.activated.is_none() && !orders.revert => orders.abort = true,
             Verb::Abort | Verb::Revert | Verb::RevertDiscarding => self.ordered_back(verb),
             Verb::Finalize => orders.finalize = true,
             Verb::DeleteSnapshots => {

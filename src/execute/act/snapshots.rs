@@ -101,10 +101,12 @@ impl Context<'_> {
             )
         });
         let last = taken.chain(failed.map(|failing| failing.at)).max();
+        // Never longer than the spacing itself: a wall clock that was set back would hold up the cutover.
         if let Some(last) = last {
-            self.clock
-                .sleep_until(last + TimeDelta::seconds(SPACING_SECONDS))
-                .await;
+            let now = self.clock.now();
+            let allowed = last.min(now) + TimeDelta::seconds(SPACING_SECONDS);
+            let left = (allowed - now).to_std().unwrap_or_default();
+            self.clock.sleep(left).await;
         }
     }
 

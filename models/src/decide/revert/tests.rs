@@ -208,3 +208,32 @@ fn a_migration_that_was_closed_is_opened_by_the_word_alone() {
         "abort is the way back before"
     );
 }
+
+#[test]
+fn a_target_that_was_never_activated_is_given_up_once_its_instance_is_stopped() {
+    let told = |text: &str| {
+        let before = ACTIVE.strip_suffix(" act").expect("the last step");
+        let next = next(&Story::of(&format!("{before} {text}")));
+        match next {
+            Next::Act { action, .. } => action.step_id(),
+            other => format!("{other:?}"),
+        }
+    };
+    let failed = "act!p";
+    let cases = [
+        ("", "activate"),
+        (failed, "stop instance"),
+        (failed, "--discard-target-writes"),
+        ("op:revert", "isolate-target"),
+        ("act!p op:revert", "nobody can tell what the target took"),
+        ("act!p op:revert_discarding", "isolate-target"),
+        ("act!p op:revert_discarding iso", "reopen-source"),
+        ("act!p op:revert_discarding iso reopen", "Reverted"),
+        ("act!p op:revert_discarding op:abort", "stop instance"),
+        ("act!p op:revert_discarding op:abort op:resume", "activate"),
+    ];
+    for (text, expected) in cases {
+        let found = told(text);
+        assert!(found.contains(expected), "after {text:?}: {found}");
+    }
+}
