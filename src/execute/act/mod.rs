@@ -11,6 +11,7 @@ mod direct;
 mod freeze;
 mod gate;
 mod hooks;
+mod lineage;
 mod preflight;
 mod restore;
 mod revert;
