@@ -13,8 +13,6 @@ use serde_json::{Value, json};
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::policy::TransferPath;
 
-use crate::execute::parameter_name;
-
 /// The policies of both sides.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RolePolicies {
@@ -149,7 +147,7 @@ fn source(plan: &Plan) -> Vec<Statement> {
             vec![format!(
                 "arn:aws:ssm:{region}:{}:parameter{}",
                 plan.source.account,
-                parameter_name(plan)
+                plan.claim_parameter()
             )],
         ),
         Statement::allow(

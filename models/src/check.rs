@@ -64,6 +64,8 @@ mod lineage;
 mod walk;
 mod world;
 
+pub use lineage::foreign_in_the_way;
+
 /// Walks over `plan` and what stands in the source account at `now`.
 #[must_use]
 pub fn check(plan: &Plan, inventory: &Inventory, now: Timestamp) -> Findings {

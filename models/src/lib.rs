@@ -14,6 +14,7 @@ pub mod calibration;
 pub mod campaign;
 pub mod chain;
 pub mod check;
+pub mod control;
 pub mod cost;
 pub mod decide;
 pub mod dirty;

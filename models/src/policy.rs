@@ -10,12 +10,14 @@ mod file;
 mod fleet;
 mod hooks;
 mod hours;
+mod limits;
 mod wish;
 
 pub use file::{FORMAT, PolicyError};
 pub use fleet::{FleetMember, FleetPolicy};
 pub use hooks::{HookPhase, HookPolicy, HookTime};
 pub use hours::Hours;
+pub use limits::PolicyLimits;
 pub use wish::ImpossibleWish;
 
 /// What the operator wants and allows, read from a TOML file and overridden by flags.
@@ -77,6 +79,9 @@ pub struct Policy {
     /// Whether snapshots may be taken only to measure a delta, before the migration begins.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub probe_snapshots: bool,
+    /// Whether `execute` may go on with a child plan of its own making when the world has changed before the fence.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub replan: bool,
     /// Many instances to be planned together; absent: one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<FleetPolicy>,

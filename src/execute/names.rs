@@ -26,9 +26,9 @@ pub(super) fn step_tags(plan: &Plan, step: &str) -> Tags {
     tags
 }
 
-/// Tags of everything that is made for a plan.
+/// Tags of everything that is made for a plan, its parents and its children.
 pub(super) fn plan_tags(plan: &Plan) -> Tags {
-    let digest: String = plan.digest.chars().take(16).collect();
+    let digest: String = plan.chain_digest().chars().take(16).collect();
     Tags::from([
         (MIGRATION_TAG.to_owned(), plan.policy.name.clone()),
         (PLAN_TAG.to_owned(), digest),
@@ -44,7 +44,7 @@ pub(super) fn volume_tags(plan: &Plan, step: &str, volume: &VolumeId) -> Tags {
 
 /// The same token for the same plan, step and volume: repeating the call makes nothing new.
 pub(super) fn client_token(plan: &Plan, step: &str, volume: &VolumeId) -> String {
-    let name = format!("{}\n{step}\n{volume}", plan.digest);
+    let name = format!("{}\n{step}\n{volume}", plan.chain_digest());
     let mut token = hex(&Sha256::digest(name.as_bytes()));
     token.truncate(TOKEN_LENGTH);
     token

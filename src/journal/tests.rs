@@ -275,6 +275,19 @@ fn a_file_cut_short_is_refused() {
 }
 
 #[test]
+fn a_file_cut_to_nothing_is_not_begun_anew() {
+    let place = Place::new("nothing");
+    written(&place);
+    std::fs::write(place.file(), "").unwrap();
+    let error = Journal::open(&place.file(), &plan(1)).unwrap_err();
+    assert!(error.to_string().contains("cut short"), "{error}");
+    // One whose beginning was interrupted has no name yet, and is begun anew.
+    std::fs::remove_file(place.file()).unwrap();
+    std::fs::write(format!("{}.begun", place.file().display()), "half").unwrap();
+    assert!(Journal::open(&place.file(), &plan(1)).is_ok());
+}
+
+#[test]
 fn every_prefix_is_a_journal_of_its_own() {
     let place = Place::new("prefix");
     let entries = written(&place);

@@ -57,6 +57,7 @@ pub(crate) fn plan() -> Plan {
         format: "snapmigrate.plan/1".into(),
         digest: String::new(),
         parent: None,
+        root: None,
         name: "m".into(),
         made_at: start(),
         seed: 1,

@@ -95,7 +95,10 @@ impl Context<'_> {
         }
         // What was in doubt is gone: the next attempt starts from nothing.
         let class = match doubt.class {
-            FailureClass::Permanent | FailureClass::Integrity => doubt.class,
+            FailureClass::Permanent
+            | FailureClass::Integrity
+            | FailureClass::Lineage
+            | FailureClass::Gone => doubt.class,
             _ => FailureClass::Transient,
         };
         Err(Failure::new(
@@ -120,7 +123,15 @@ impl Context<'_> {
 
     async fn discard_tagged(&self, step: &str, answer_lost: bool) -> Result<(), Failure> {
         let (cloud, tags) = (&self.sides.source, step_tags(self.plan, step));
-        let found = adopt::find(cloud, self.clock, &tags, &self.volumes(), answer_lost).await?;
+        let found = adopt::find(
+            cloud,
+            self.clock,
+            &tags,
+            &self.volumes(),
+            answer_lost,
+            self.stuck_before(),
+        )
+        .await?;
         for snapshot in found.usable.values().chain(&found.spare) {
             discard(cloud, &snapshot.snapshot).await?;
         }

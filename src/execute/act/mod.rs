@@ -12,6 +12,7 @@ mod earlier;
 mod freeze;
 mod gate;
 mod hooks;
+mod lineage;
 mod preflight;
 mod restore;
 mod revert;

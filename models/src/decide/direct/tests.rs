@@ -27,6 +27,7 @@ fn next(text: &str) -> Next {
     let outlook = Outlook {
         cutover: &|_: &Evidence, _: Timestamp| forecast(900.0),
         round_seconds: &|_: &Evidence, _: Timestamp| 900.0,
+        child: &|| Err("there is none".to_owned()),
     };
     let goal = Goal { cutover: true };
     decide_with(&direct(), &story.progress, goal, story.now, outlook)
@@ -36,6 +37,7 @@ fn told(text: &str) -> String {
     match next(text) {
         Next::Act { action, .. } => action.step_id(),
         Next::WaitUntil { .. } => "wait".into(),
+        Next::Adopt { .. } => "adopt".into(),
         Next::AwaitOperator { .. } => "operator".into(),
         Next::Stop { outcome, .. } => format!("stop {outcome:?}").to_lowercase(),
     }
@@ -232,6 +234,7 @@ fn next_of(story: &Story) -> String {
     let outlook = Outlook {
         cutover: &|_: &Evidence, _: Timestamp| forecast(900.0),
         round_seconds: &|_: &Evidence, _: Timestamp| 900.0,
+        child: &|| Err("there is none".to_owned()),
     };
     let goal = Goal { cutover: true };
     match decide_with(&direct(), &story.progress, goal, story.now, outlook) {
