@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use snapmigrate_models::step::{Event, Verb};
 
 use super::error::Kind;
-use super::{CliError, ConnectionArgs, Exit, StateArgs, Ui, execute, files};
+use super::host::leave_hosts;
+use super::{CliError, ConnectionArgs, Exit, StateArgs, Ui, execute, files, runtime};
 use crate::clock::Clock;
 use crate::execute::request;
 use crate::journal::{Journal, JournalError, Recorded};
@@ -54,7 +55,8 @@ pub struct RevertArgs {
     discard_target_writes: bool,
 }
 
-/// Declare the migration final, after a comparison without a mismatch: gives up the way back.
+/// Declare the migration final, after a comparison without a mismatch: gives up the way back, and takes away the
+/// helpers that `host install` brought.
 ///
 /// Deletes what later rounds made superfluous and keeps the last two snapshots of each volume with their copies,
 /// unless told otherwise; never the source's volumes, and nothing that is not tagged and in the journal.
@@ -141,6 +143,7 @@ impl Confirmed {
         let plan = journal.recorded().plan.clone();
         if verbs == [Verb::Finalize] && journal.progress().closed.is_some() {
             ui.note("journaled: the migration is final, the way back is given up");
+            runtime::network(leave_hosts(&plan, &self.connection, ui))??;
             return Ok(Exit::Done);
         }
         let args = execute::Args {

@@ -4,6 +4,7 @@
 //! names and says what AWS answered, with every error sorted into a class.
 
 mod blocks;
+mod command;
 mod connect;
 mod convert;
 mod direct;
@@ -19,6 +20,7 @@ mod wire;
 mod write;
 
 pub use blocks::{BlockRuns, SnapshotBlock};
+pub use command::CommandOutput;
 pub use connect::{Connection, Transport, connect};
 pub use direct::{BlockBody, Direct, ListedBlock, ListedPage, ListedPair, PageStart};
 pub use error::CloudError;
