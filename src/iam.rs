@@ -4,6 +4,7 @@
 //! copying encrypted snapshots, EBS encryption) and the service authorization reference. `Describe*`
 //! actions have no resource-level control, so their resource is `*`.
 
+mod command;
 mod direct;
 
 use std::collections::BTreeSet;
@@ -188,6 +189,7 @@ fn source(plan: &Plan) -> Vec<Statement> {
         );
     }
     statements.extend(direct::assuming(plan));
+    statements.extend(command::source(plan));
     let keys = source_keys(plan);
     if !keys.is_empty() {
         statements.push(Statement::allow(
@@ -284,6 +286,7 @@ fn target(plan: &Plan) -> Vec<Statement> {
         snapshots(region),
     ));
     statements.extend(key_statements(plan));
+    statements.extend(command::target(plan));
     statements
 }
 

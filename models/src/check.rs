@@ -60,6 +60,7 @@ pub enum Severity {
     Note,
 }
 
+pub mod hosts;
 mod lineage;
 mod walk;
 mod world;

@@ -27,6 +27,7 @@ pub mod fleet;
 pub mod forecast;
 pub mod format;
 pub mod history;
+pub mod hosts;
 pub mod ids;
 pub mod inventory;
 pub mod left;

@@ -150,6 +150,10 @@ pub struct DatabasePolicy {
     pub source_host: String,
     /// Channel to the helper on the target host.
     pub target_host: String,
+    /// SHA-256 that the helper's program must have on both hosts, as `host install` prints it; absent: only its
+    /// version is looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helper_sha256: Option<String>,
 }
 
 /// What path `direct` may do.

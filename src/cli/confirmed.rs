@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use snapmigrate_models::control::Word;
 
+use super::host::leave_hosts;
 use super::say::{Confirmation, Told, say};
-use super::{CliError, ConnectionArgs, Exit, StateArgs, Ui, execute, files};
+use super::{CliError, ConnectionArgs, Exit, StateArgs, Ui, execute, files, runtime};
 use crate::journal::Journal;
 
 /// The migration, confirmed by its name, and how to reach both sides.
@@ -51,7 +52,8 @@ pub struct RevertArgs {
     discard_target_writes: bool,
 }
 
-/// Declare the migration final, after a comparison without a mismatch: gives up the way back.
+/// Declare the migration final, after a comparison without a mismatch: gives up the way back, and takes away the
+/// helpers that `host install` brought.
 ///
 /// Deletes what later rounds made superfluous and keeps the last two snapshots of each volume with their copies,
 /// unless told otherwise; never the source's volumes, and nothing that is not tagged and in the journal.
@@ -114,6 +116,7 @@ impl Confirmed {
         let plan = journal.recorded().plan.clone();
         if words == [Word::Finalize] && journal.progress().closed.is_some() {
             ui.note("journaled: the migration is final, the way back is given up");
+            runtime::network(leave_hosts(&plan, &self.connection, ui))??;
             return Ok(Exit::Done);
         }
         let args = execute::Args::going_on(&self.journal, &self.connection, &self.state);

@@ -11,6 +11,7 @@ use snapmigrate_models::step::{Event, Verb};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use super::host::leave_hosts;
 use super::say::Confirmation;
 use super::{CliError, ConnectionArgs, Exit, Kind, StateArgs, Ui, channel, check, files, runtime};
 use crate::clock::Clock;
@@ -99,6 +100,10 @@ pub(super) fn carry_on(
 ) -> Result<Exit, CliError> {
     let (journal, ended) = runtime::network(drive(args, plan, path, begun, &Doing::all(ui)))??;
     remember(args, plan, &journal, ui);
+    let progress = journal.progress();
+    if progress.is_final() && progress.closed.is_some() {
+        runtime::network(leave_hosts(plan, &args.connection, ui))??;
+    }
     let report = report::build(plan, journal.progress());
     if let Some(output) = &args.output {
         files::save_document(output, &report)?;
@@ -171,7 +176,8 @@ pub(super) async fn drive(
         .as_ref()
         .is_none_or(|journal| journal.progress().entries == 0)
     {
-        check::before_start(&sides.source, plan, Clock::System, ui).await?;
+        let hosts = args.cutover.then_some((&args.connection, path));
+        check::before_start(&sides.source, plan, Clock::System, hosts, ui).await?;
     }
     if args.take_over {
         let taken = take_over(&sides.source, plan).await;
@@ -247,18 +253,24 @@ fn claimant(journal: &Path) -> Claimant {
 
 async fn sides(connection: &ConnectionArgs, plan: &Plan) -> Result<Sides, CliError> {
     let database = plan.policy.database.as_ref();
-    let host = |address: Option<&String>| address.map(|address| channel::open(address)).transpose();
+    let source = reach("source", connection.source_in(&plan.source.region)).await?;
+    let target = reach("target", connection.target(&plan.target.region)).await?;
+    let host = |address: &String, cloud| channel::open(address, cloud);
     Ok(Sides {
-        source: reach("source", connection.source_in(&plan.source.region)).await?,
-        target: reach("target", connection.target(&plan.target.region)).await?,
-        source_host: host(database.map(|database| &database.source_host))?,
-        target_host: host(database.map(|database| &database.target_host))?,
+        source_host: database
+            .map(|database| host(&database.source_host, &source))
+            .transpose()?,
+        target_host: database
+            .map(|database| host(&database.target_host, &target))
+            .transpose()?,
+        source,
+        target,
         comparison: Comparison::Bytes,
         hooks: Hooks::Run,
     })
 }
 
-async fn reach(side: &str, connection: Connection) -> Result<Cloud, CliError> {
+pub(super) async fn reach(side: &str, connection: Connection) -> Result<Cloud, CliError> {
     cloud::connect(&connection, &Transport::Network, Clock::System)
         .await
         .map_err(|error| {

@@ -12,6 +12,7 @@ mod control;
 mod error;
 mod execute;
 mod files;
+mod host;
 mod journal;
 mod lab;
 mod limits;
@@ -80,6 +81,7 @@ enum Command {
     Limits(limits::Args),
     Revert(Box<confirmed::RevertArgs>),
     Finalize(Box<confirmed::FinalizeArgs>),
+    Host(Box<host::Args>),
     Policy(policy::Args),
     Backtest(Box<backtest::Args>),
     Schema(schema::Args),
@@ -98,6 +100,7 @@ impl Command {
             Self::Journal(args) => journal::run(&args, ui),
             Self::Rehearse(args) => rehearse::run(&args, ui),
             Self::Runbook(args) => runbook::run(&args, ui),
+            Self::Host(args) => host::run(&args, ui),
             Self::Policy(args) => policy::run(&args, ui),
             Self::Try(args) => trial::run(&args, ui),
             Self::Execute(args) => execute::run(&args, ui),

@@ -5,6 +5,7 @@
 
 mod blocks;
 mod carrier;
+mod command;
 mod connect;
 mod convert;
 mod direct;
@@ -20,6 +21,7 @@ mod wire;
 mod write;
 
 pub use blocks::{BlockRuns, SnapshotBlock};
+pub use command::CommandOutput;
 pub use connect::{Connection, Transport, connect};
 pub use direct::{BlockBody, Direct, ListedBlock, ListedPage, ListedPair, PageStart};
 pub use error::CloudError;

@@ -13,6 +13,7 @@ pub mod mariadb;
 pub mod postgres;
 pub mod scene;
 pub mod source;
+pub mod sshd;
 pub mod stage;
 pub mod tool;
 pub mod witness;

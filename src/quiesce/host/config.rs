@@ -29,6 +29,7 @@ superuser = "postgres"
 # start_seconds = 600
 # stop_seconds = 300
 # accept_unlogged_loss = false   # rows of unlogged tables do not arrive on the target
+# accept_collation_change = false # on the target: glibc or ICU may order text in another way; REINDEX before clients come
 # cluster_manager_paused = false # say so once Patroni, repmgr, Pacemaker ... is paused
 
 [state]
@@ -122,6 +123,9 @@ pub struct PostgresConfig {
     /// Whether rows of unlogged tables may be lost.
     #[serde(default)]
     pub accept_unlogged_loss: bool,
+    /// Whether text may be ordered in another way on this host than on the source's: its indexes are then built anew.
+    #[serde(default)]
+    pub accept_collation_change: bool,
     /// Whether a cluster manager that runs on this host is paused.
     #[serde(default)]
     pub cluster_manager_paused: bool,

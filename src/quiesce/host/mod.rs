@@ -5,6 +5,7 @@
 //! snapshots only in a [`worker`] process of its own, and
 //! lets go by itself when nobody talks to it: the file systems at the freeze limit, the database at the lease's end.
 
+mod answers;
 mod bases;
 pub mod clock;
 mod cluster;
@@ -15,6 +16,8 @@ pub mod engine;
 pub mod fence;
 pub mod filesystem;
 pub mod freeze;
+mod greeting;
+mod leave;
 pub mod mountinfo;
 mod mounts;
 pub mod mysql;
@@ -25,6 +28,7 @@ mod revert;
 pub mod server;
 mod server_user;
 pub mod service;
+pub mod survey;
 pub mod target;
 pub mod volumes;
 pub mod watchdog;

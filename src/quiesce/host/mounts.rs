@@ -4,7 +4,6 @@ use super::mountinfo::{self, Mount};
 use super::service::Host;
 use super::volumes;
 use crate::quiesce::protocol::{Finding, Refusal, Severity};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 impl Host {
@@ -48,22 +47,11 @@ impl Host {
 
     /// Why the file system at `mountpoint` must never be frozen, if so.
     pub(super) fn never_frozen(&self, mountpoint: &Path) -> Option<Finding> {
-        let device = |path: &Path| {
-            path.ancestors()
-                .find_map(|path| std::fs::metadata(path).ok())
-                .map(|metadata| metadata.dev())
-        };
-        let own = self
-            .own_paths
-            .iter()
-            .find(|path| device(path) == device(mountpoint));
+        let own = self.kept.on(mountpoint);
         let root = mountpoint == Path::new("/") || mountpoint.starts_with("/boot");
         let message = match own {
             _ if root => "it is a system file system, which is never frozen".to_owned(),
-            Some(own) => format!(
-                "it holds {}, which this helper needs while it is frozen",
-                own.display()
-            ),
+            Some(own) => format!("it holds {own}, which is needed while it is frozen"),
             None => return None,
         };
         let remedy =

@@ -9,11 +9,13 @@ mod marker;
 mod server;
 mod sql;
 mod standby;
+mod survey;
 
 use super::clock;
 use super::config::PostgresConfig;
 use super::engine::{Engine, Expected};
 use super::server_user;
+use super::survey::EngineSurvey;
 use crate::quiesce::protocol::*;
 use server::{Running, Server};
 use sql::Psql;
@@ -114,6 +116,10 @@ impl Engine for Postgres {
                 self.config.data_directory.display()
             ))),
         }
+    }
+
+    fn survey(&self) -> EngineSurvey {
+        survey::survey(self)
     }
 
     fn checkpoint(&self) -> Result<(), Refusal> {
