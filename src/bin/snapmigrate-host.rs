@@ -75,13 +75,12 @@ fn main() -> ExitCode {
 fn serve(config: &std::path::Path, socket: PathBuf) -> Result<(), Box<dyn Error>> {
     let config = HostConfig::load(config)?;
     watchdog::protect();
-    let boot_id = clock::boot_id()?;
+    let boot_id = clock::boot_id(&config.state.boot_id_file)?;
     let state = &config.state.directory;
     let store = Store::open(state, &boot_id)?;
     let engine = engine(config.database, state)?;
     let own_paths = vec![state.clone(), socket.clone(), std::env::current_exe()?];
-    let host =
-        Host::new(engine, store, &boot_id, own_paths, &config.mount.options).map_err(sentence)?;
+    let host = Host::new(engine, store, &boot_id, own_paths, config.mount).map_err(sentence)?;
     let host = Arc::new(host);
     watchdog::start(&host)?;
     let listener = server::listen(&socket)

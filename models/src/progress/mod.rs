@@ -17,8 +17,8 @@ use crate::evidence::VolumePeriods;
 use crate::plan::Forecast;
 use crate::report::{RunOutcome, Verification};
 use crate::step::{
-    Action, CompletedSnapshot, Event, FailureClass, MadeSnapshot, SyncedVolume, TriedRestore,
-    VolumeDelta, VolumeMount, VolumePair,
+    Action, CompletedSnapshot, Event, FailureClass, MadeSnapshot, ServerIdentity, Stack,
+    SyncedVolume, TriedRestore, VolumeDelta, VolumeMount, VolumePair,
 };
 use crate::units::Timestamp;
 
@@ -153,6 +153,8 @@ pub struct Preflight {
     pub mounts: Vec<VolumeMount>,
     /// Identity of the database.
     pub system_identifier: Option<String>,
+    /// What lies between volumes and file systems.
+    pub stacks: Vec<Stack>,
 }
 
 /// One link of the chain as far as it got.
@@ -231,6 +233,8 @@ pub struct GatePassage {
     pub refusals: Vec<String>,
     /// Forecast at that moment.
     pub forecast: Forecast,
+    /// The server that served then.
+    pub server: Option<ServerIdentity>,
 }
 
 /// How far the fence is.

@@ -22,6 +22,11 @@ impl Context<'_> {
             .call(Fence {
                 epoch,
                 lease_seconds,
+                expected: self
+                    .progress
+                    .gates
+                    .last()
+                    .and_then(|gate| gate.server.clone()),
             })
             .await?;
         Ok(StepResult::Fenced {
@@ -60,8 +65,10 @@ impl Context<'_> {
     pub(super) async fn bring_up(&self) -> Result<StepResult, Failure> {
         let facts = self.fence_facts()?.clone();
         let mounts = self.target_mounts()?;
+        let known = self.progress.preflight.as_ref();
         let reply = self.target_host()?.call(BringUp {
             mounts,
+            stacks: known.map(|known| known.stacks.clone()).unwrap_or_default(),
             system_identifier: facts.system_identifier.clone(),
             lsn: facts.lsn,
             timeline: u64::from(facts.timeline),

@@ -63,6 +63,7 @@ impl Context<'_> {
         let fence = Fence {
             epoch,
             lease_seconds,
+            expected: None,
         };
         let reply = self.target_host()?.call(fence).await?;
         Ok(StepResult::TargetFenced {
