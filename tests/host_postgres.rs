@@ -1,5 +1,7 @@
 //! The helper with a real PostgreSQL on real file systems: a whole cutover by hand, and everything it does by itself.
 
+#[path = "host_postgres/closed.rs"]
+mod closed;
 mod common;
 #[path = "host_postgres/relay.rs"]
 mod relay;
@@ -128,6 +130,7 @@ fn a_whole_cutover_loses_no_commit_and_leaves_one_writer() {
     let (system_identifier, lsn) = (fenced.system_identifier.clone(), fenced.lsn.clone());
     let bring_up = BringUp {
         mounts,
+        stacks: Vec::new(),
         system_identifier: system_identifier.clone(),
         lsn: lsn.clone(),
         timeline: fenced.timeline,
@@ -369,11 +372,7 @@ fn a_killed_helper_thaws_first_and_keeps_the_lease_and_a_reboot_voids_it() {
     });
 
     source.helper.kill();
-    let record = source.disks.root.join("source-host/state/fence.json");
-    let text = fs::read_to_string(&record).expect("the record is there");
-    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("the kernel tells");
-    fs::write(&record, text.replace(boot_id.trim(), "an-earlier-boot"))
-        .expect("the record can be written");
+    source.helper.boot_anew();
     source.helper.restart();
     until(
         "a new boot releases the database",

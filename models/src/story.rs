@@ -242,6 +242,7 @@ impl Story {
                     mountpoint: "/data".into(),
                 }],
                 system_identifier: "42".into(),
+                stacks: Vec::new(),
             },
             Action::Snapshot { .. } => StepResult::Started {
                 snapshots: made("a"),
@@ -266,6 +267,7 @@ impl Story {
                 recent_writes: Vec::new(),
                 refusals: Vec::new(),
                 forecast: forecast(self.gate_seconds),
+                server: None,
             },
             Action::Fence { .. } => StepResult::Fenced {
                 fenced_at: now,

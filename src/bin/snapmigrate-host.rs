@@ -101,7 +101,7 @@ impl Error for NotAsked {}
 fn serve(config_file: &std::path::Path, socket: PathBuf) -> Result<(), Box<dyn Error>> {
     let config = HostConfig::load(config_file)?;
     watchdog::protect();
-    let boot_id = clock::boot_id()?;
+    let boot_id = clock::boot_id(&config.state.boot_id_file)?;
     let state = &config.state.directory;
     let store = Store::open(state, &boot_id)?;
     let engine = engine(config.database, state)?;
@@ -112,8 +112,7 @@ fn serve(config_file: &std::path::Path, socket: PathBuf) -> Result<(), Box<dyn E
         ("the helper's program", &program),
         ("the helper's configuration", config_file),
     ]);
-    let mut host =
-        Host::new(engine, store, &boot_id, kept, &config.mount.options).map_err(sentence)?;
+    let mut host = Host::new(engine, store, &boot_id, kept, config.mount).map_err(sentence)?;
     host.manifest = Some(config_file.with_file_name(MANIFEST));
     let host = Arc::new(host);
     watchdog::start(&host)?;

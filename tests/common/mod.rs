@@ -7,6 +7,7 @@
 pub mod database;
 pub mod disks;
 pub mod helper;
+pub mod kills;
 pub mod lab;
 pub mod load;
 pub mod mariadb;

@@ -293,6 +293,7 @@ impl Progress {
             recent_writes,
             refusals,
             forecast,
+            server,
             ..
         } = result
         else {
@@ -307,6 +308,7 @@ impl Progress {
             recent_writes: recent_writes.clone(),
             refusals: refusals.clone(),
             forecast: forecast.clone(),
+            server: server.clone(),
         });
     }
 
@@ -386,8 +388,10 @@ fn preflight(result: &StepResult) -> Preflight {
         StepResult::Inspected {
             mounts,
             system_identifier,
+            stacks,
         } => Preflight {
             mounts: mounts.clone(),
+            stacks: stacks.clone(),
             system_identifier: Some(system_identifier.clone()),
         },
         _ => Preflight::default(),

@@ -20,8 +20,8 @@ use crate::plan::Forecast;
 use crate::policy::PolicyLimits;
 use crate::report::{RunOutcome, Verification};
 use crate::step::{
-    Action, CompletedSnapshot, Event, FailureClass, MadeSnapshot, SyncedVolume, TriedRestore,
-    VolumeDelta, VolumeMount, VolumePair,
+    Action, CompletedSnapshot, Event, FailureClass, MadeSnapshot, ServerIdentity, Stack,
+    SyncedVolume, TriedRestore, VolumeDelta, VolumeMount, VolumePair,
 };
 use crate::units::Timestamp;
 
@@ -168,6 +168,8 @@ pub struct Preflight {
     pub mounts: Vec<VolumeMount>,
     /// Identity of the database.
     pub system_identifier: Option<String>,
+    /// What lies between volumes and file systems.
+    pub stacks: Vec<Stack>,
 }
 
 /// One link of the chain as far as it got.
@@ -248,6 +250,8 @@ pub struct GatePassage {
     pub refusals: Vec<String>,
     /// Forecast at that moment.
     pub forecast: Forecast,
+    /// The server that served then.
+    pub server: Option<ServerIdentity>,
 }
 
 /// How far the fence is.

@@ -7,14 +7,16 @@ use snapmigrate_models::check::foreign_in_the_way;
 use snapmigrate_models::evidence::{Evidence, VolumePeriods};
 use snapmigrate_models::forecast::at_gate;
 use snapmigrate_models::observation::WritePeriod;
-use snapmigrate_models::step::StepResult;
+use snapmigrate_models::step::{ServerIdentity, StepResult};
 use snapmigrate_models::units::Timestamp;
 
 use super::Context;
 use super::preflight::refusals;
 use crate::execute::failure::Failure;
 use crate::measure::writes_between;
-use crate::quiesce::protocol::{Checkpoint, DatabaseState, FenceState, Inspect, Status};
+use crate::quiesce::protocol::{
+    Checkpoint, DatabaseState, FenceState, Inspect, InspectReply, Status,
+};
 
 /// The rate is the mean over so many minutes, the newest there are.
 const RATE: TimeDelta = TimeDelta::minutes(10);
@@ -41,7 +43,8 @@ impl Context<'_> {
         let mut evidence = known.with_writes(self.progress, &recent_writes);
         let rate = fresh_rate(&evidence.recent_writes, now);
         self.base_stands(self.progress.next_index()).await?;
-        let mut refusals = self.hosts().await?;
+        let found = self.source_host()?.call(Inspect {}).await?;
+        let mut refusals = self.hosts(&found).await?;
         refusals.extend(self.bases().await?);
         refusals.extend(self.foreign_snapshots().await?);
         let measured = rate.seconds > 0.0;
@@ -54,6 +57,11 @@ impl Context<'_> {
             recent_writes,
             refusals,
             forecast: at_gate(plan, &evidence, self.clock.now(), plan.seed),
+            server: Some(ServerIdentity {
+                system_identifier: found.system_identifier,
+                timeline: found.timeline,
+                started_at: found.started_at,
+            }),
         })
     }
 
@@ -89,11 +97,9 @@ impl Context<'_> {
         Ok(found)
     }
 
-    async fn hosts(&self) -> Result<Vec<String>, Failure> {
-        let source = self.source_host()?;
-        let status = source.call(Status {}).await?;
-        let found = source.call(Inspect {}).await?;
-        let mut objections = refusals(&found);
+    async fn hosts(&self, found: &InspectReply) -> Result<Vec<String>, Failure> {
+        let status = self.source_host()?.call(Status {}).await?;
+        let mut objections = refusals(found);
         if status.fence != FenceState::None || status.frozen {
             objections.push("the source host is fenced or frozen by someone else".to_owned());
         }
@@ -105,7 +111,7 @@ impl Context<'_> {
         if same != Some(&found.system_identifier) {
             objections.push("the source's database is not the one of the preflight".to_owned());
         }
-        if known.is_none_or(|known| self.mounts(&found).as_ref() != Ok(&known.mounts)) {
+        if known.is_none_or(|known| self.mounts(found).as_ref() != Ok(&known.mounts)) {
             objections.push("the source's file systems are not those of the preflight".to_owned());
         }
         let target = self.target_host()?.call(Status {}).await?;

@@ -3,7 +3,7 @@
 use snapmigrate_models::check;
 use snapmigrate_models::ids::{AccountId, Region};
 use snapmigrate_models::policy::TransferPath;
-use snapmigrate_models::step::{StepResult, VolumeMount};
+use snapmigrate_models::step::{Layer, Stack, StepResult, VolumeMount};
 
 use super::Context;
 use super::freeze::MARGIN_SECONDS;
@@ -11,7 +11,8 @@ use crate::cloud::Cloud;
 use crate::execute::failure::Failure;
 use crate::quiesce::compare::{CompareError, compare};
 use crate::quiesce::protocol::{
-    DatabaseState, Hello, Inspect, InspectReply, MountFact, Severity, Status,
+    DatabaseState, Hello, Inspect, InspectReply, LUKS_ABILITY, MountFact, STACKS_ABILITY, Severity,
+    Status,
 };
 
 /// How often a host is greeted to know how long a message takes.
@@ -55,6 +56,7 @@ impl Context<'_> {
         let found = self.inspect_source().await?;
         Ok(StepResult::Inspected {
             mounts: self.mounts(&found)?,
+            stacks: self.stacks(&found).await?,
             system_identifier: found.system_identifier,
         })
     }
@@ -200,14 +202,64 @@ impl Context<'_> {
     /// there is only one.
     pub(super) fn mounts(&self, found: &InspectReply) -> Result<Vec<VolumeMount>, Failure> {
         let mounts = found.mounts.iter().map(|mount| self.mount(mount));
-        let mut mounts = mounts.collect::<Result<Vec<_>, _>>()?;
+        let mut mounts: Vec<_> = mounts.collect::<Result<Vec<_>, _>>()?.concat();
         mounts.sort_by(|a, b| (&a.volume, &a.mountpoint).cmp(&(&b.volume, &b.mountpoint)));
         Ok(mounts)
     }
 
-    fn mount(&self, mount: &MountFact) -> Result<VolumeMount, Failure> {
+    /// What the target has to assemble first; its helper must know how.
+    async fn stacks(&self, found: &InspectReply) -> Result<Vec<Stack>, Failure> {
+        let layered = found.mounts.iter().filter(|mount| !mount.layers.is_empty());
+        let stacks: Vec<Stack> = layered
+            .map(|mount| Stack {
+                mountpoint: mount.mountpoint.clone(),
+                layers: mount.layers.clone(),
+            })
+            .collect();
+        if stacks.is_empty() {
+            return Ok(stacks);
+        }
+        let layers = || stacks.iter().flat_map(|stack| &stack.layers);
+        let encrypted = layers().any(|layer| matches!(layer, Layer::Luks { .. }));
+        let needed = [
+            (
+                true,
+                STACKS_ABILITY,
+                "update it: it cannot assemble LVM and mdraid",
+            ),
+            (
+                encrypted,
+                LUKS_ABILITY,
+                "set mount.luks_key_file in its host.toml: a layer is encrypted",
+            ),
+        ];
+        let host = self.target_host()?;
+        let able = host.call(Hello {}).await?.abilities;
+        match needed
+            .iter()
+            .find(|(needed, ability, _)| *needed && !able.iter().any(|it| it == ability))
+        {
+            None => Ok(stacks),
+            Some((_, _, what)) => Err(Failure::permanent(format!(
+                "the helper on the target host {}: {what}",
+                host.name()
+            ))),
+        }
+    }
+
+    /// One entry per volume below the file system.
+    fn mount(&self, mount: &MountFact) -> Result<Vec<VolumeMount>, Failure> {
+        if mount.volumes.len() < 2 {
+            return Ok(vec![self.mount_on(mount, mount.volume.as_deref())?]);
+        }
+        let volumes = mount.volumes.iter();
+        volumes
+            .map(|volume| self.mount_on(mount, Some(volume)))
+            .collect()
+    }
+
+    fn mount_on(&self, mount: &MountFact, told: Option<&str>) -> Result<VolumeMount, Failure> {
         let planned = &self.plan.volumes;
-        let told = mount.volume.as_deref();
         let by_name = planned.iter().find(|p| Some(p.volume.as_str()) == told);
         let by_device = || {
             planned

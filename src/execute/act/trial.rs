@@ -139,6 +139,7 @@ impl Context<'_> {
         };
         let request = BringUp {
             mounts: mounts.iter().filter_map(mount).collect(),
+            stacks: known.map(|known| known.stacks.clone()).unwrap_or_default(),
             system_identifier,
             lsn: NO_LSN.to_owned(),
             timeline: 1,

@@ -62,6 +62,13 @@ pub trait Engine: Send + Sync {
     /// `database` or `refused`.
     fn fence(&self, epoch: u64) -> Result<FenceReply, Refusal>;
 
+    /// Refuses unless the fence has held since [`Engine::fence`] answered `fenced`: asked right before the commit of the
+    /// migration.
+    ///
+    /// # Errors
+    /// `refused`, saying what is not as it was; whatever cannot be shown is an error too.
+    fn require_fenced(&self, fenced: &FenceReply) -> Result<(), Refusal>;
+
     /// Makes a database that does not run unable to start, until [`Engine::unfence`]: for a target that broke down and
     /// gives way. Its last position and commit are what is known of them.
     ///

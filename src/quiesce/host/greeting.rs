@@ -17,7 +17,7 @@ impl Host {
                 .into_owned(),
             boot_id: self.boot_id.clone(),
             now: clock::wall(),
-            abilities: abilities(),
+            abilities: self.abilities(),
             sha256: survey::own_digest().cloned(),
         }
     }
@@ -52,12 +52,18 @@ impl Host {
         )
         .to_lowercase()
     }
-}
 
-/// A helper without its worker beside it cannot take part in path `direct`.
-fn abilities() -> Vec<String> {
-    let able = bases::program().is_ok();
-    let sync = able.then_some(SYNC_ABILITY);
-    let abilities = sync.into_iter().chain([REVERT_ABILITY, SURVEY_ABILITY]);
-    abilities.map(str::to_owned).collect()
+    /// A helper without its worker beside it cannot take part in path `direct`, one without a key file opens nothing.
+    fn abilities(&self) -> Vec<String> {
+        let luks = self.mount_config.luks_key_file.is_some();
+        let able = [
+            (bases::program().is_ok(), SYNC_ABILITY),
+            (true, REVERT_ABILITY),
+            (true, SURVEY_ABILITY),
+            (true, STACKS_ABILITY),
+            (luks, LUKS_ABILITY),
+        ];
+        let able = able.into_iter().filter(|(able, _)| *able);
+        able.map(|(_, ability)| ability.to_owned()).collect()
+    }
 }

@@ -5,9 +5,10 @@
 
 use super::bases::Bases;
 use super::clock::{self, BootSeconds};
+use super::config::MountConfig;
 use super::engine::Engine;
 use super::fence::{Effect, Event, Phase};
-use super::filesystem::{Freezable, Freezer, Mounted, thaw_leftovers};
+use super::filesystem::{Freezer, thaw_leftovers};
 use super::record::Store;
 use super::survey::Kept;
 use super::volumes::Volumes;
@@ -16,13 +17,12 @@ use serde::Serialize;
 use serde_json::Value;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Longest lease and freeze that are accepted, in seconds: a day and ten minutes. Anything longer is a mistake in
-/// units, and would leave a database closed or a kernel blocked for as long.
+/// Longest lease that is accepted, in seconds: a day. Anything longer is a mistake in units, and would leave a database
+/// closed for as long.
 const MAX_LEASE_SECONDS: f64 = 86_400.0;
-const MAX_FREEZE_SECONDS: f64 = 600.0;
 
 /// The helper.
 pub struct Host {
@@ -30,12 +30,14 @@ pub struct Host {
     pub(super) store: Store,
     pub(super) volumes: Volumes,
     pub(super) bases: Bases,
-    pub(super) mount_options: String,
+    pub(super) mount_config: MountConfig,
     pub(super) freezer: Freezer,
     changing: Mutex<()>,
     pub(super) boot_id: String,
     pub(super) kept: Kept,
-    next_freeze: AtomicU64,
+    pub(super) next_freeze: AtomicU64,
+    /// Whether an activated target of an earlier boot is still to be looked after.
+    pub(super) rebooted: AtomicBool,
     /// The list of what was installed with this helper, when it was.
     pub manifest: Option<PathBuf>,
 }
@@ -50,7 +52,7 @@ impl Host {
         store: Store,
         boot_id: &str,
         kept: Kept,
-        mount_options: &str,
+        mount_config: MountConfig,
     ) -> Result<Self, Refusal> {
         for mountpoint in thaw_leftovers(&store.get().frozen) {
             log(&format!(
@@ -58,6 +60,7 @@ impl Host {
                 mountpoint.display()
             ));
         }
+        let rebooted = store.get().fence.boot_id != boot_id;
         store.update(|record| {
             record.fence = record.fence.clone().resumed(boot_id);
             Ok(())
@@ -68,12 +71,13 @@ impl Host {
             store,
             volumes: Volumes::default(),
             bases,
-            mount_options: mount_options.to_owned(),
+            mount_config,
             freezer: Freezer::default(),
             changing: Mutex::new(()),
             boot_id: boot_id.to_owned(),
             kept,
             next_freeze: AtomicU64::new(1),
+            rebooted: AtomicBool::new(rebooted),
             manifest: None,
         })
     }
@@ -129,7 +133,7 @@ impl Host {
                 let _changing = self.changing();
                 self.release()
             }
-            Effect::None | Effect::Stop => Ok(()),
+            Effect::None | Effect::Stop => self.serve_after_reboot(),
         }
     }
 
@@ -169,7 +173,7 @@ impl Host {
         };
         self.require_fenceable(asked.epoch)?;
         if self.apply(asked_event)? == Effect::Stop {
-            self.stop_under_lease(asked.epoch)?;
+            self.stop_under_lease(asked)?;
         }
         match self.store.get().fence.phase {
             Phase::Leased { facts, .. } => Ok(facts),
@@ -181,8 +185,11 @@ impl Host {
     }
 
     /// Fences the engine; whatever goes wrong ends in a serving database, now or by the watchdog.
-    fn stop_under_lease(&self, epoch: u64) -> Result<(), Refusal> {
-        let outcome = self.stop_engine(epoch);
+    fn stop_under_lease(&self, asked: &Fence) -> Result<(), Refusal> {
+        let expected = asked.expected.as_ref();
+        let outcome = expected
+            .map_or(Ok(()), |expected| self.require_same_server(expected))
+            .and_then(|()| self.stop_engine(asked.epoch));
         let (event, refusal) = match outcome {
             Ok(facts) => (Event::Stopped(facts), None),
             Err(refusal) => (
@@ -219,62 +226,6 @@ impl Host {
         })
     }
 
-    fn freeze(&self, asked: &Freeze) -> Result<FreezeReply, Refusal> {
-        let limit_seconds = bounded("limit_seconds", asked.limit_seconds, MAX_FREEZE_SECONDS)?;
-        let _changing = self.changing();
-        self.store
-            .get()
-            .fence
-            .require_leased(asked.epoch, BootSeconds::now())?;
-        let mounts = self.database_mounts()?;
-        if let Some(finding) = mounts
-            .iter()
-            .find_map(|mount| self.never_frozen(&mount.mountpoint))
-        {
-            return Err(Refusal::new(
-                ErrorCode::Refused,
-                format!("{}: {}", finding.subject, finding.message),
-            ));
-        }
-        let mountpoints: Vec<PathBuf> = mounts.into_iter().map(|mount| mount.mountpoint).collect();
-        let opened: Result<Vec<_>, Refusal> = mountpoints
-            .iter()
-            .map(|mountpoint| Mounted::open(mountpoint))
-            .collect();
-        let opened = opened?
-            .into_iter()
-            .map(|mounted| Box::new(mounted) as Box<dyn Freezable>)
-            .collect();
-        self.store.update(|record| {
-            record.frozen = mountpoints;
-            Ok(())
-        })?;
-        let number = self.next_freeze.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{}-{}-{number}", asked.epoch, std::process::id());
-        let frozen_at = self.freezer.freeze(&id, limit_seconds, opened)?;
-        Ok(FreezeReply {
-            frozen_at,
-            freeze_id: FreezeId(Value::String(id)),
-        })
-    }
-
-    fn thaw(&self, asked: &Thaw) -> Result<ThawReply, Refusal> {
-        let unknown = || {
-            Refusal::new(
-                ErrorCode::BadRequest,
-                "freeze_id is not one of this helper's",
-            )
-        };
-        let ended = self
-            .freezer
-            .thaw(asked.freeze_id.0.as_str().ok_or_else(unknown)?)?;
-        Ok(ThawReply {
-            thawed_at: clock::wall(),
-            frozen_seconds: ended.frozen_seconds,
-            unbroken: ended.unbroken,
-        })
-    }
-
     fn commit(&self, asked: &Commit) -> Result<CommitReply, Refusal> {
         if self.freezer.is_frozen() {
             return Err(Refusal::new(
@@ -282,6 +233,8 @@ impl Host {
                 "the file systems are frozen: thaw before the commit",
             ));
         }
+        let _changing = self.changing();
+        self.require_fence_held(asked.epoch)?;
         self.apply(Event::CommitAsked {
             epoch: asked.epoch,
             at: clock::wall(),
@@ -293,6 +246,23 @@ impl Host {
                 "the commit was not recorded",
             )),
         }
+    }
+
+    /// What the fence promised must still hold when it is made permanent. Whatever cannot be shown refuses the commit:
+    /// nothing is in doubt then, and the source serves again.
+    fn require_fence_held(&self, epoch: u64) -> Result<(), Refusal> {
+        let fence = self.store.get().fence;
+        let Phase::Leased { facts, .. } = &fence.phase else {
+            return Ok(());
+        };
+        fence.require_leased(epoch, BootSeconds::now())?;
+        self.engine.require_fenced(facts).map_err(|refusal| {
+            let message = format!(
+                "no commit, the fence is not shown to hold: {}",
+                refusal.message
+            );
+            Refusal::new(ErrorCode::Refused, message)
+        })
     }
 
     fn unfence(&self, asked: &Unfence) -> Result<UnfenceReply, Refusal> {
@@ -333,7 +303,7 @@ pub(super) fn log(line: &str) {
     let _ = writeln!(std::io::stderr(), "snapmigrate-host: {line}");
 }
 
-fn bounded(name: &str, seconds: f64, most: f64) -> Result<f64, Refusal> {
+pub(super) fn bounded(name: &str, seconds: f64, most: f64) -> Result<f64, Refusal> {
     if seconds > 0.0 && seconds <= most {
         return Ok(seconds);
     }

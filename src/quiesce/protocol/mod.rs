@@ -211,6 +211,7 @@ mod tests {
         let op = Op::from(Fence {
             epoch: 3,
             lease_seconds: 120.0,
+            expected: None,
         });
         let wire = encode_request(7, Some(2), &op);
         assert_eq!(

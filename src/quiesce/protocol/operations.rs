@@ -2,6 +2,7 @@
 
 use super::{Operation, Reader, direct, replies};
 use serde::{Deserialize, Serialize};
+use snapmigrate_models::step::{ServerIdentity, Stack};
 use std::time::Duration;
 
 /// A freeze as the host names it; opaque to everyone else.
@@ -92,6 +93,9 @@ operations! {
         epoch: u64,
         /// Seconds after which the host unfences by itself.
         lease_seconds: f64,
+        /// The server it was when it was last looked at; another one is not fenced.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expected: Option<ServerIdentity>,
     }
     /// Makes the lease end `lease_seconds` from now.
     Renew "renew" 15 -> replies::RenewReply {
@@ -136,6 +140,9 @@ operations! {
     BringUp "bring_up" 3600 -> replies::BringUpReply {
         /// Where each volume belongs.
         mounts: Vec<MountRequest>,
+        /// What is to be assembled from them first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        stacks: Vec<Stack>,
         /// What the source said it is.
         system_identifier: String,
         /// The fence LSN.

@@ -3,6 +3,7 @@
 use super::{FreezeId, timestamp};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use snapmigrate_models::step::Layer;
 
 /// Answer to `hello`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +33,12 @@ pub const REVERT_ABILITY: &str = "revert";
 /// Ability of a helper that tells what its host is made of.
 pub const SURVEY_ABILITY: &str = "survey";
 
+/// Ability of a helper that assembles LVM and mdraid on the target.
+pub const STACKS_ABILITY: &str = "stacks";
+
+/// Ability of one that can open encrypted devices: it has a key file.
+pub const LUKS_ABILITY: &str = "luks";
+
 /// How far the fence is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,6 +61,8 @@ pub enum DatabaseState {
     Stopped,
     /// It runs in recovery.
     Standby,
+    /// It runs and rejects everyone but the helper.
+    Fenced,
     /// There is no data directory.
     Absent,
 }
@@ -84,6 +93,12 @@ pub struct MountFact {
     pub fs_type: String,
     /// Volume id below the device; null when it is not a volume we can name.
     pub volume: Option<String>,
+    /// All volume ids below the device when there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<String>,
+    /// What lies between, the lowest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<Layer>,
 }
 
 /// How much a finding weighs.
@@ -174,6 +189,13 @@ pub struct FenceReply {
     pub system_identifier: String,
     /// Timeline at the fence.
     pub timeline: u64,
+    /// When the server that was fenced had been started; null when it did not run or does not tell.
+    #[serde(
+        with = "timestamp::optional",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub started_at: Option<DateTime<Utc>>,
     /// Transactions the database had begun by then, without this call's own probe; null when it does not count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transactions: Option<u64>,
