@@ -129,8 +129,8 @@ pub struct StorageFacts {
     pub other_arrays: Vec<NamedId>,
     /// UUIDs of the encrypted (LUKS) devices below the database.
     pub encrypted: Vec<String>,
-    /// UUIDs of encrypted devices that this host can open by itself: named in crypttab with a key file that is there.
-    pub can_decrypt: Vec<String>,
+    /// Whether this host's helper has a key file with which it opens what it brings up.
+    pub can_decrypt: bool,
 }
 
 /// A name and the id that tells it from others of that name.

@@ -116,7 +116,7 @@ impl Confirmed {
         let plan = journal.recorded().plan.clone();
         if words == [Word::Finalize] && journal.progress().closed.is_some() {
             ui.note("journaled: the migration is final, the way back is given up");
-            runtime::network(leave_hosts(&plan, &self.connection, ui))??;
+            runtime::network(leave_hosts(&plan, &self.connection, ui))?;
             return Ok(Exit::Done);
         }
         let args = execute::Args::going_on(&self.journal, &self.connection, &self.state);

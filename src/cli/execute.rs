@@ -102,7 +102,7 @@ pub(super) fn carry_on(
     remember(args, plan, &journal, ui);
     let progress = journal.progress();
     if progress.is_final() && progress.closed.is_some() {
-        runtime::network(leave_hosts(plan, &args.connection, ui))??;
+        runtime::network(leave_hosts(plan, &args.connection, ui))?;
     }
     let report = report::build(plan, journal.progress());
     if let Some(output) = &args.output {

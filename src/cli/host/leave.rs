@@ -20,11 +20,13 @@ pub async fn run(named: &Named, ui: &Ui) -> Result<Exit, CliError> {
 
 /// Has the helpers on both hosts of a migration that is final take themselves away. What does not work is told, and
 /// changes nothing about the end.
-pub async fn leave_hosts(
-    plan: &Plan,
-    connection: &ConnectionArgs,
-    ui: &Ui,
-) -> Result<(), CliError> {
+pub async fn leave_hosts(plan: &Plan, connection: &ConnectionArgs, ui: &Ui) {
+    if let Err(error) = leave_both(plan, connection, ui).await {
+        ui.note(&format!("the helpers on the hosts stay: {error}"));
+    }
+}
+
+async fn leave_both(plan: &Plan, connection: &ConnectionArgs, ui: &Ui) -> Result<(), CliError> {
     let Some(database) = &plan.policy.database else {
         return Ok(());
     };

@@ -78,7 +78,15 @@ impl Host {
                 .map(|(what, path)| self.place(what, path, &mounts))
                 .collect(),
             kept: self.kept.facts(&mounts, &database, asked),
-            storage: storage::facts(Path::new("/"), &mounts, &database),
+            storage: storage::facts(
+                Path::new("/"),
+                &mounts,
+                &database,
+                self.mount_config
+                    .luks_key_file
+                    .as_ref()
+                    .is_some_and(|key| key.is_file()),
+            ),
             engine: engine.facts,
             uses: engine.uses,
         })

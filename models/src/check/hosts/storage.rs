@@ -37,7 +37,7 @@ pub(super) fn walk(source: &HostFacts, target: &HostFacts, found: &mut Vec<Findi
             found.push(refuse(&TARGET, message, remedy));
         }
     }
-    keys(&ours.encrypted, &theirs.can_decrypt, found);
+    keys(&ours.encrypted, theirs.can_decrypt, found);
 }
 
 /// Said, so that the operator sees what moves.
@@ -55,10 +55,14 @@ fn places(source: &HostFacts, found: &mut Vec<Finding>) {
     }
 }
 
-fn keys(encrypted: &[String], can_decrypt: &[String], found: &mut Vec<Finding>) {
-    for uuid in encrypted.iter().filter(|uuid| !can_decrypt.contains(uuid)) {
-        let message = format!("cannot open the encrypted (LUKS) device {uuid} of the database");
-        let remedy = "name it in the target's /etc/crypttab with a key file that is there, outside the volumes";
-        found.push(refuse(&TARGET, message, remedy));
+fn keys(encrypted: &[String], can_decrypt: bool, found: &mut Vec<Finding>) {
+    if encrypted.is_empty() || can_decrypt {
+        return;
     }
+    let message = format!(
+        "has no key for the encrypted (LUKS) devices of the database: {}",
+        encrypted.join(", ")
+    );
+    let remedy = "set mount.luks_key_file in the target's host.toml, to a file outside the volumes";
+    found.push(refuse(&TARGET, message, remedy));
 }

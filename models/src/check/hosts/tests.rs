@@ -44,7 +44,7 @@ fn host() -> HostFacts {
             volume_groups_of_database: vec![named("vg0", "g-1")],
             arrays_of_database: vec![named("md0", "m-1")],
             encrypted: vec!["l-1".into()],
-            can_decrypt: vec!["l-1".into()],
+            can_decrypt: true,
             ..StorageFacts::default()
         },
     }
@@ -102,7 +102,7 @@ fn each_difference_is_named_once() {
     only(Warn, "another /etc", |_, t| {
         t.configuration[0].sha256 = Some("2".into());
     });
-    only(Refuse, "LUKS", |_, t| t.storage.can_decrypt.clear());
+    only(Refuse, "LUKS", |_, t| t.storage.can_decrypt = false);
     only(Refuse, "source host: would freeze", |s, _| {
         s.kept[0].frozen = true;
     });

@@ -1,4 +1,4 @@
-//! Volume groups, arrays, file systems and encrypted devices by name and UUID, from `/sys` and `/etc/crypttab`.
+//! Volume groups, arrays, file systems and encrypted devices by name and UUID, from `/sys`.
 //!
 //! Device mapper names what a device is in its UUID: `LVM-` and group and volume, `CRYPT-LUKS2-` and the device's UUID
 //! (lvm2 and cryptsetup). Only what is active is seen.
@@ -13,7 +13,12 @@ use std::path::{Path, PathBuf};
 /// Characters of a volume group's UUID in a device's.
 const GROUP_UUID: usize = 32;
 
-pub(super) fn facts(root: &Path, mounts: &[Mount], database: &[Mount]) -> StorageFacts {
+pub(super) fn facts(
+    root: &Path,
+    mounts: &[Mount],
+    database: &[Mount],
+    can_decrypt: bool,
+) -> StorageFacts {
     let sys = Sys(root.join("sys"));
     let below: BTreeSet<PathBuf> = database
         .iter()
@@ -32,7 +37,6 @@ pub(super) fn facts(root: &Path, mounts: &[Mount], database: &[Mount]) -> Storag
         .iter()
         .filter(|m| m.source.starts_with("/dev/"))
         .partition(is_ours);
-    let crypttab = fs::read_to_string(root.join("etc/crypttab")).unwrap_or_default();
     StorageFacts {
         file_systems_of_database: file_systems(&ours),
         other_file_systems: file_systems(&rest),
@@ -41,7 +45,7 @@ pub(super) fn facts(root: &Path, mounts: &[Mount], database: &[Mount]) -> Storag
         arrays_of_database: unique(below.iter().filter_map(|device| array(device))),
         other_arrays: unique(others.iter().filter_map(|device| array(device))),
         encrypted: below.iter().filter_map(|device| luks(device)).collect(),
-        can_decrypt: can_decrypt(&crypttab, root),
+        can_decrypt,
     }
 }
 
@@ -121,23 +125,6 @@ fn dashed(uuid: &str) -> Option<String> {
         ]
         .join("-"),
     )
-}
-
-/// Devices of `crypttab(5)` with a key file that is there.
-fn can_decrypt(crypttab: &str, root: &Path) -> Vec<String> {
-    let entries = crypttab
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.starts_with('#'));
-    let usable = entries.filter_map(|line| {
-        let mut fields = line.split_whitespace().skip(1);
-        let uuid = fields.next()?.strip_prefix("UUID=")?;
-        let key = fields.next()?.strip_prefix('/')?;
-        root.join(key)
-            .is_file()
-            .then(|| uuid.trim_matches('"').to_owned())
-    });
-    usable.collect()
 }
 
 fn file_systems(mounts: &[&Mount]) -> Vec<NamedId> {
@@ -238,23 +225,14 @@ mod tests {
             &[],
         );
         tree.device("md9", "9:9", &[("md/array_state", "clear")], &[]);
-        fs::create_dir_all(tree.0.join("etc/keys")).unwrap();
-        fs::write(tree.0.join("etc/keys/pg"), "k").unwrap();
-        let crypttab = format!(
-            "# name device key\npgcrypt UUID={LUKS} /etc/keys/pg luks\nother UUID=x none\nlost UUID=y /etc/keys/no\n"
-        );
-        fs::write(tree.0.join("etc/crypttab"), crypttab).unwrap();
         let database = Mount {
             device_number: "254:0".into(),
             mountpoint: "/data".into(),
             fs_type: "xfs".into(),
             source: "/dev/mapper/pg--vg-data".into(),
         };
-        let facts = facts(
-            &tree.0,
-            std::slice::from_ref(&database),
-            std::slice::from_ref(&database),
-        );
+        let ours = std::slice::from_ref(&database);
+        let facts = facts(&tree.0, ours, ours, true);
         let named = |name: &str, uuid: &str| {
             vec![NamedId {
                 name: name.into(),
@@ -268,10 +246,7 @@ mod tests {
         );
         assert_eq!(facts.arrays_of_database, named("md0", "m-1"));
         assert!(facts.other_arrays.is_empty(), "a cleared array is none");
-        assert_eq!(
-            (facts.encrypted.as_slice(), facts.can_decrypt.as_slice()),
-            (&[LUKS.to_owned()][..], &[LUKS.to_owned()][..])
-        );
+        assert_eq!(facts.encrypted, [LUKS]);
         assert_eq!(facts.file_systems_of_database[0].name, "/data");
     }
 }
