@@ -107,9 +107,9 @@ fn serve(config_file: &std::path::Path, socket: PathBuf) -> Result<(), Box<dyn E
     let engine = engine(config.database, state)?;
     let program = std::env::current_exe()?;
     let kept = Kept::of(&[
-        ("the helper's record", state),
-        ("the helper's socket", &socket),
-        ("the helper's program", &program),
+        ("the helper's record", state.as_path()),
+        ("the helper's socket", socket.as_path()),
+        ("the helper's program", program.as_path()),
         ("the helper's configuration", config_file),
     ]);
     let mut host = Host::new(engine, store, &boot_id, kept, config.mount).map_err(sentence)?;

@@ -31,6 +31,7 @@ fn policy() -> Policy {
         engine: "postgres".into(),
         source_host: "unix:/s".into(),
         target_host: "unix:/t".into(),
+        helper_sha256: None,
     });
     policy.try_restore = false;
     policy

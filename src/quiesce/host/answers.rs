@@ -102,7 +102,9 @@ impl Known {
                 .iter()
                 .min_by_key(|(_, last)| last.number)
                 .map(|(name, _)| name.clone());
-            oldest.map(|name| self.clients.remove(&name));
+            if let Some(name) = oldest {
+                self.clients.remove(&name);
+            }
         }
     }
 }

@@ -15,9 +15,10 @@ use super::service::Host;
 use super::volumes;
 use crate::quiesce::protocol::{Refusal, Survey};
 use sha2::{Digest, Sha256};
+use snapmigrate_models::format::hex;
 use snapmigrate_models::hosts::{EngineFacts, FileFact, HostFacts, PlaceFact, ServerUser, Uses};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -124,13 +125,14 @@ pub fn own_digest() -> Option<&'static String> {
 /// # Errors
 /// When it cannot be read.
 pub fn digest(path: &Path) -> io::Result<String> {
-    let mut hash = Sha256::new();
-    io::copy(&mut File::open(path)?, &mut hash)?;
-    Ok(hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    let (mut hash, mut file) = (Sha256::new(), File::open(path)?);
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex(&hash.finalize())),
+            read => hash.update(&buffer[..read]),
+        }
+    }
 }
 
 fn file(path: &Path) -> FileFact {

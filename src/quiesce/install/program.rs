@@ -1,6 +1,7 @@
 //! A program's file as it is sent, and whether it will run on a host with other libraries.
 
 use sha2::{Digest, Sha256};
+use snapmigrate_models::format::hex;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -50,10 +51,7 @@ impl Program {
         let dynamic = needs_loader(&bytes).ok_or_else(|| ProgramError::Foreign {
             path: path.to_owned(),
         })?;
-        let sha256 = Sha256::digest(&bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let sha256 = hex(&Sha256::digest(&bytes));
         Ok(Self {
             bytes,
             sha256,

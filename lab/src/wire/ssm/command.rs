@@ -61,7 +61,9 @@ impl Commands {
 
     fn change(&self, id: &str, change: impl FnOnce(&mut Sent)) {
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        sent.get_mut(id).map(change);
+        if let Some(sent) = sent.get_mut(id) {
+            change(sent);
+        }
     }
 }
 

@@ -142,7 +142,7 @@ fn relaying() -> Vec<u32> {
         words
             .next()
             .is_some_and(|program| program.ends_with(b"snapmigrate-host"))
-            && words.next() == Some(b"relay")
+            && words.next() == Some(b"relay".as_slice())
     });
     relays.flat_map(|process| logins_of(&process)).collect()
 }
