@@ -243,8 +243,8 @@ fn not_activated(view: View<'_>, trouble: &str) -> String {
     format!(
         "the fence is permanent and the target does not serve yet: {trouble}. Neither side serves. Ways out: mend \
          the target host and run the same command again, which goes on; or stop instance {instance} \
-         (aws ec2 stop-instances --instance-ids {instance}), say revert --confirm {name} --discard-target-writes and \
-         run the same command again: once the instance is seen stopped its volumes are taken from it, and the source \
+         (aws ec2 stop-instances --instance-ids {instance}) and say revert JOURNAL --confirm {name} \
+         --discard-target-writes: once the instance is seen stopped its volumes are taken from it, and the source \
          serves again"
     )
 }
