@@ -4,6 +4,7 @@
 //! names and says what AWS answered, with every error sorted into a class.
 
 mod blocks;
+mod carrier;
 mod connect;
 mod convert;
 mod direct;
@@ -44,6 +45,8 @@ pub struct Cloud {
     region: Region,
     clock: Clock,
     endpoint_url: Option<String>,
+    /// Whether calls leave this process.
+    is_networked: bool,
     ec2: aws_sdk_ec2::Client,
     ebs: aws_sdk_ebs::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
