@@ -288,6 +288,7 @@ impl Story {
                 volumes: vec![VolumePair {
                     source: volume(),
                     target: "vol-02".parse().expect("a volume"),
+                    holds: None,
                 }],
             },
             Action::Prove => StepResult::Proved {

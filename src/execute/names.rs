@@ -7,6 +7,12 @@ use snapmigrate_models::plan::Plan;
 
 use crate::cloud::Tags;
 
+/// Tag with the migration's name, on everything made for it.
+pub(super) const MIGRATION_TAG: &str = "snapmigrate:migration";
+/// Tag with the plan's digest, shortened.
+pub(super) const PLAN_TAG: &str = "snapmigrate:plan";
+/// Tag with the step that made it.
+pub(super) const STEP_TAG: &str = "snapmigrate:step";
 /// Tag with the source volume's id, on copies and volumes.
 pub(super) const VOLUME_TAG: &str = "snapmigrate:volume";
 
@@ -16,7 +22,7 @@ const TOKEN_LENGTH: usize = 60;
 /// Tags of what a step makes; they find it again after a lost answer.
 pub(super) fn step_tags(plan: &Plan, step: &str) -> Tags {
     let mut tags = plan_tags(plan);
-    tags.insert("snapmigrate:step".to_owned(), step.to_owned());
+    tags.insert(STEP_TAG.to_owned(), step.to_owned());
     tags
 }
 
@@ -24,8 +30,8 @@ pub(super) fn step_tags(plan: &Plan, step: &str) -> Tags {
 pub(super) fn plan_tags(plan: &Plan) -> Tags {
     let digest: String = plan.digest.chars().take(16).collect();
     Tags::from([
-        ("snapmigrate:migration".to_owned(), plan.policy.name.clone()),
-        ("snapmigrate:plan".to_owned(), digest),
+        (MIGRATION_TAG.to_owned(), plan.policy.name.clone()),
+        (PLAN_TAG.to_owned(), digest),
     ])
 }
 

@@ -179,6 +179,8 @@ pub(super) fn audit(lab: &Lab) -> Comparison {
 }
 
 #[cfg(test)]
+mod again;
+#[cfg(test)]
 mod tests {
     use std::path::Path;
 

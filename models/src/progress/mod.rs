@@ -5,6 +5,7 @@
 //! what should come next is decided in [`crate::decide`].
 
 mod apply;
+mod bases;
 mod queries;
 mod revert;
 mod rules;

@@ -317,9 +317,10 @@ impl Progress {
         require(self.way_back.is_none(), "the way back was taken")?;
         let mounted = self.tried(&Action::BringUp);
         require(!mounted, "a volume that was mounted is no base")?;
-        let before = round.checked_sub(1).and_then(|index| self.round(index));
-        let based = before.is_some_and(|before| !before.synced.is_empty());
-        require(whole || based, "the volumes do not hold the round before")
+        require(
+            whole || self.is_based(round),
+            "the volumes do not hold the round before",
+        )
     }
 
     fn may_keep(&self) -> Result<(), String> {

@@ -110,6 +110,21 @@ fn behind_the_fence_a_refused_base_leads_back_and_the_volumes_go() {
 }
 
 #[test]
+fn an_aborted_cutover_that_mounted_nothing_leaves_the_volumes_to_the_next_run() {
+    let back = format!("{FENCED} f2 a2 y2 op:abort unf");
+    let Next::Stop { reason, .. } = next(&back) else {
+        panic!("{:?}", next(&back))
+    };
+    assert!(reason.contains("begins with what they hold"), "{reason}");
+    let kept = format!("{SYNCED} keep op:abort unf");
+    assert_eq!(
+        told(&kept),
+        "delete-volumes",
+        "a snapshot of them is under way"
+    );
+}
+
+#[test]
 fn nothing_that_was_mounted_is_synced_again() {
     let mut story = Story::of(&format!("{SYNCED} keep up"));
     for token in ["y2", "Y2"] {

@@ -102,8 +102,11 @@ impl Bases {
         disk: &Path,
     ) -> Result<(), Refusal> {
         let Some(from) = &asked.from else {
-            // Every block is written: what it held does not matter, if only nobody uses it.
-            return claim(disk).map(drop);
+            // Every block is written: what it held does not matter, if only nobody else uses it.
+            return match slot.claim {
+                Some(_) => Ok(()),
+                None => claim(disk).map(drop),
+            };
         };
         let volume = &asked.volume;
         let not = |why: String| {
