@@ -29,10 +29,6 @@ pub enum FailureClass {
 }
 
 /// One entry of the journal.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one at a time is made, written and folded; a box would only hide its results"
-)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
