@@ -188,10 +188,11 @@ fn a_child_takes_over_its_parents_journal_and_no_other() {
     }
     let read = Recorded::read(&place.file()).unwrap();
     assert_eq!((&read.plan, &read.begun_with), (&child, &parent.digest));
-    assert!(
-        Journal::open(&place.file(), &parent).is_err(),
-        "the parent is over"
-    );
+    let again = Journal::open(&place.file(), &parent).unwrap();
+    assert_eq!(again.recorded().plan, child, "the same command goes on");
+    drop(again);
+    let foreign = Journal::open(&place.file(), &stranger).map(drop);
+    assert!(matches!(foreign, Err(JournalError::ForeignPlan { .. })));
     place.sql("update entries set event = replace(event, '\"seed\":3', '\"seed\":4')");
     assert!(Recorded::read(&place.file()).is_err());
 }

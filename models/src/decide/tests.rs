@@ -145,7 +145,7 @@ fn credentials_that_are_gone_for_hours_are_waited_for() {
     let hours = " s0!c +300".repeat(60);
     assert_eq!(told(&format!("preflight{hours}")), "r00.snapshot");
     assert_eq!(told(&format!("preflight{hours} s0!c")), "wait 300");
-    let fenced = format!("{FENCED}{}", " f2!c".repeat(10));
+    let fenced = format!("{AT_GATE} gate check{}", " fence!c".repeat(10));
     assert_eq!(told(&fenced), "unfence.7", "no lease is spent on it");
 }
 

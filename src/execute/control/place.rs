@@ -48,7 +48,7 @@ impl Place {
         is_own(&directory)?;
         fs::set_permissions(&directory, Permissions::from_mode(0o700))?;
         match fs::remove_file(directory.join(SOCKET)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Self::opened(directory),
         }
     }
