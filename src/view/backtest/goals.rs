@@ -67,16 +67,15 @@ pub fn goals(found: &Backtest) -> String {
         ),
     ];
     if !found.moments.is_empty() {
-        let regret = |of| most_regret(found, of);
         rows.extend([
             goal(
                 "moment chosen by the gate over the best, median",
-                regret(|row| row.p50),
+                most_regret(found, |row| row.p50),
                 At::Most(1.15),
             ),
             goal(
                 "moment chosen by the gate over the best, P99",
-                regret(|row| row.p99),
+                most_regret(found, |row| row.p99),
                 At::Most(3.5),
             ),
         ]);
