@@ -46,12 +46,6 @@ struct Shared {
     is_of_no_use: AtomicBool,
 }
 
-/// What became of a request.
-enum Carried {
-    Answer(HttpResponse),
-    OfAnotherShape,
-}
-
 impl Carrier {
     /// Carries blocks into buffers of this pool; everything else goes through `ordinary`.
     pub(super) fn new(ordinary: SharedHttpClient, pool: Arc<Pool>) -> Self {
@@ -90,8 +84,8 @@ impl HttpConnector for Way {
         let way = self.clone();
         HttpConnectorFuture::new(async move {
             match way.shared.carry(&uri, &sent).await {
-                Ok(Carried::Answer(answer)) => Ok(answer),
-                Ok(Carried::OfAnotherShape) => {
+                Ok(Some(answer)) => Ok(answer),
+                Ok(None) => {
                     way.shared.is_of_no_use.store(true, Ordering::Relaxed);
                     way.ordinary.call(request).await
                 }
@@ -114,7 +108,8 @@ impl Shared {
             .map(|sent| (uri, sent))
     }
 
-    async fn carry(&self, uri: &Uri, sent: &[u8]) -> io::Result<Carried> {
+    /// None when the answer has a shape that is not known here.
+    async fn carry(&self, uri: &Uri, sent: &[u8]) -> io::Result<Option<HttpResponse>> {
         let (mut connection, head) = match self.on_an_idle_one(uri, sent).await {
             Some(answered) => answered,
             None => {
@@ -124,13 +119,13 @@ impl Shared {
             }
         };
         let Some(length) = head.length.filter(|_| head.status >= 200) else {
-            return Ok(Carried::OfAnotherShape);
+            return Ok(None);
         };
         let body = self.body(&mut connection, &head.rest, length).await?;
         if head.keeps_alive {
             self.connections.keep(connection);
         }
-        answer(&head, body).map(Carried::Answer)
+        answer(&head, body).map(Some)
     }
 
     /// Idle connections are closed by the other side as it pleases: then the next one is tried.

@@ -66,7 +66,7 @@ impl Context<'_> {
                 break;
             }
         }
-        if !synced.last().is_some_and(|volume| volume.from.is_none()) {
+        if synced.last().is_none_or(|volume| volume.from.is_some()) {
             return Err(Failure::permanent("the volumes were never written whole"));
         }
         let mut digest = Sha256::new();

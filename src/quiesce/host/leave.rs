@@ -87,9 +87,16 @@ fn end(unit: Option<String>) {
             thread::sleep(LAST_WORD);
             log("removed, as the migration is over");
             if let Some(unit) = unit {
-                lines_of("systemctl", &["disable", &unit]);
-                lines_of("systemctl", &["daemon-reload"]);
-                lines_of("systemctl", &["stop", "--no-block", &unit]);
+                // Whatever of it fails, the process ends.
+                let unit = unit.as_str();
+                let words: [&[&str]; 3] = [
+                    &["disable", unit],
+                    &["daemon-reload"],
+                    &["stop", "--no-block", unit],
+                ];
+                for arguments in words {
+                    let _ = lines_of("systemctl", arguments);
+                }
             }
             std::process::exit(0);
         });
