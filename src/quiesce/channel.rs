@@ -137,7 +137,6 @@ impl Channel {
     }
 
     /// The channel, every request of which carries this epoch from now on.
-    #[must_use]
     pub fn under(&self, epoch: Option<u64>) -> &Self {
         self.epoch.store(epoch.unwrap_or(0), Ordering::Relaxed);
         self
