@@ -104,7 +104,7 @@ impl Installed {
         let tool = Tool::new(&source.disks.root.join("operator"), &[("PATH", &path)]);
         let config = format!(
             "{}[state]\ndirectory = {:?}\n",
-            source.cluster.host_section(),
+            source.cluster.host_section(false),
             root.join("state")
         );
         fs::write(tool.file("host.toml"), config).expect("a configuration can be written");
