@@ -24,6 +24,10 @@ impl Host {
             ));
         }
         let manifest = self.manifest()?;
+        if let Some(unit) = &manifest.unit {
+            // While its file is there: afterwards systemd no longer knows where it is wanted.
+            let _ = lines_of("systemctl", &["disable", unit.as_str()]);
+        }
         let mut reply = LeaveReply::default();
         for file in &manifest.files {
             take_away(Path::new(file), &mut reply);
@@ -89,14 +93,8 @@ fn end(unit: Option<String>) {
             if let Some(unit) = unit {
                 // Whatever of it fails, the process ends.
                 let unit = unit.as_str();
-                let words: [&[&str]; 3] = [
-                    &["disable", unit],
-                    &["daemon-reload"],
-                    &["stop", "--no-block", unit],
-                ];
-                for arguments in words {
-                    let _ = lines_of("systemctl", arguments);
-                }
+                let _ = lines_of("systemctl", &["daemon-reload"]);
+                let _ = lines_of("systemctl", &["stop", "--no-block", unit]);
             }
             std::process::exit(0);
         });
