@@ -22,7 +22,36 @@ pub enum Clock {
         start: DateTime<Utc>,
         /// Tokio instant the clock was made at.
         origin: tokio::time::Instant,
+        /// How it is set on the way: a rehearsal's wall clock may be wrong.
+        steps: Steps,
     },
+}
+
+/// Most times that a virtual clock is set.
+pub const MOST_STEPS: usize = 3;
+
+/// When a virtual clock is set, and by how much.
+pub type Steps = [Option<Step>; MOST_STEPS];
+
+/// A wall clock that is set, as an operator or a time service does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Since the clock was made, in time that passes.
+    pub after: Duration,
+    /// Forward, or backward when negative.
+    pub by: TimeDelta,
+}
+
+/// Time that has passed since a moment, whatever becomes of the wall clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(tokio::time::Instant);
+
+impl Stopwatch {
+    /// Seconds since it was started.
+    #[must_use]
+    pub fn seconds(self) -> f64 {
+        self.0.elapsed().as_secs_f64()
+    }
 }
 
 impl Clock {
@@ -32,7 +61,27 @@ impl Clock {
         Self::Paused {
             start,
             origin: tokio::time::Instant::now(),
+            steps: Steps::default(),
         }
+    }
+
+    /// The same virtual clock, set on the way as `new` says; the system's clock is nobody's to set.
+    #[must_use]
+    pub const fn stepping(self, new: Steps) -> Self {
+        match self {
+            Self::System => self,
+            Self::Paused { start, origin, .. } => Self::Paused {
+                start,
+                origin,
+                steps: new,
+            },
+        }
+    }
+
+    /// Starts to measure what passes from here on.
+    #[must_use]
+    pub fn stopwatch(&self) -> Stopwatch {
+        Stopwatch(tokio::time::Instant::now())
     }
 
     /// The current time, to the millisecond.
@@ -40,8 +89,15 @@ impl Clock {
     pub fn now(&self) -> DateTime<Utc> {
         let now = match self {
             Self::System => DateTime::<Utc>::from(SystemTime::now()),
-            Self::Paused { start, origin } => {
-                *start + TimeDelta::from_std(origin.elapsed()).unwrap_or(TimeDelta::MAX)
+            Self::Paused {
+                start,
+                origin,
+                steps,
+            } => {
+                let passed = origin.elapsed();
+                let set = steps.iter().flatten().filter(|step| step.after <= passed);
+                let set: TimeDelta = set.map(|step| step.by).sum();
+                *start + TimeDelta::from_std(passed).unwrap_or(TimeDelta::MAX) + set
             }
         };
         DateTime::from_timestamp_millis(now.timestamp_millis()).unwrap_or(now)
@@ -53,12 +109,22 @@ impl Clock {
             if left.is_zero() {
                 return;
             }
-            let capped = if matches!(self, Self::System) {
-                left.min(LONGEST_SLEEP)
+            let longest = if self.may_be_set() {
+                LONGEST_SLEEP
             } else {
                 left
             };
-            tokio::time::sleep(capped).await;
+            tokio::time::sleep(left.min(longest)).await;
+        }
+    }
+
+    fn may_be_set(&self) -> bool {
+        match self {
+            Self::System => true,
+            Self::Paused { origin, steps, .. } => {
+                let passed = origin.elapsed();
+                steps.iter().flatten().any(|step| step.after > passed)
+            }
         }
     }
 
@@ -82,5 +148,28 @@ mod tests {
         assert_eq!(clock.now(), later);
         clock.sleep_until(start).await;
         assert_eq!(clock.now(), later);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_set_wakes_who_sleeps_until_an_instant() {
+        let start = DateTime::from_timestamp(1_800_000_000, 0).expect("a valid instant");
+        let step = |after_seconds, by_seconds| {
+            Some(Step {
+                after: Duration::from_secs(after_seconds),
+                by: TimeDelta::seconds(by_seconds),
+            })
+        };
+        let steps = [step(100, 3600), step(200, -7200), None];
+        let clock = Clock::paused(start).stepping(steps);
+        let stopwatch = clock.stopwatch();
+        clock.sleep_until(start + TimeDelta::seconds(3000)).await;
+        assert!(
+            (100.0..=160.0).contains(&stopwatch.seconds()),
+            "noticed within a minute"
+        );
+        clock.sleep(Duration::from_secs(100)).await;
+        assert!(clock.now() < start, "set back");
+        clock.sleep_until(start).await;
+        assert_eq!(clock.now(), start, "and slept on");
     }
 }

@@ -4,14 +4,18 @@
 //! runs against AWS. The planner gets no more of the scenario than its `[policy]` and `[measure]`.
 
 mod campaign;
+#[cfg(test)]
+mod changed;
+mod deaths;
 mod faults;
 mod fleet;
 mod many;
 mod run;
 
 pub use campaign::campaign;
+pub use deaths::{Chosen, kill_campaign, kill_once};
 pub use fleet::FleetStage;
-pub use many::{fault_campaign, kill_campaign};
+pub use many::{Field, fault_campaign};
 pub use run::{Rehearsed, Wish, rehearse};
 
 use chrono::TimeDelta;
@@ -124,9 +128,18 @@ impl Stage {
         seed: u64,
         wire: impl FnOnce(&Lab) -> Wire,
     ) -> Result<Self, RehearseError> {
-        let policy = Policy::from_table(policy_table(scenario))?;
         let lab = Lab::from_scenario(scenario, seed)?;
-        let clock = Clock::paused(scenario.start);
+        Self::of_lab(scenario, lab, Clock::paused(scenario.start), wire).await
+    }
+
+    /// The same over a lab that is there.
+    async fn of_lab(
+        scenario: &Scenario,
+        lab: Lab,
+        clock: Clock,
+        wire: impl FnOnce(&Lab) -> Wire,
+    ) -> Result<Self, RehearseError> {
+        let policy = Policy::from_table(policy_table(scenario))?;
         let wire = wire(&lab);
         let source = side(&wire, &scenario.source, clock).await?;
         let target = side(&wire, &scenario.target, clock).await?;

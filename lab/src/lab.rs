@@ -16,7 +16,7 @@ use crate::clock::LabClock;
 use crate::content::ImageStore;
 use crate::error::{ApiError, LabError};
 use crate::scenario::Scenario;
-use crate::wire::{self, Calls, Memory};
+use crate::wire::{self, Calls, Commands, Memory};
 use crate::world::{Ground, Observation, Settings, Storage, World};
 
 /// How to serve a lab.
@@ -52,6 +52,26 @@ struct Shared {
     world: Mutex<World>,
     notices: Vec<String>,
     wire: Memory,
+    commands: Arc<Commands>,
+}
+
+/// A world at one instant, from which a lab can go on in a time of its own.
+#[derive(Debug, Clone)]
+pub struct Still {
+    world: World,
+}
+
+impl Still {
+    /// The instant.
+    pub fn at(&self) -> DateTime<Utc> {
+        self.world.now()
+    }
+
+    /// A lab that goes on from here. Must be called inside the runtime whose clock it is to follow.
+    pub fn go_on(self, seed: u64) -> Lab {
+        let clock = LabClock::starting_at(self.at());
+        Lab::new(clock, self.world, Vec::new(), seed)
+    }
 }
 
 impl Lab {
@@ -129,6 +149,16 @@ impl Lab {
         Ok(Lab::new(clock, world, notices, options.seed))
     }
 
+    /// The world as it is now; nothing for byte-holding ones, of which there is one each.
+    ///
+    /// # Errors
+    /// As [`World::advance`].
+    pub fn still(&self) -> Result<Option<Still>, ApiError> {
+        let world = self.with_world(|world| Ok(world.clone()))?;
+        let traced = matches!(world.storage, Storage::Traced);
+        Ok(traced.then_some(Still { world }))
+    }
+
     fn new(clock: LabClock, world: World, notices: Vec<String>, seed: u64) -> Lab {
         Lab {
             shared: Arc::new(Shared {
@@ -136,6 +166,7 @@ impl Lab {
                 world: Mutex::new(world),
                 notices,
                 wire: Memory::new(seed),
+                commands: Arc::default(),
             }),
         }
     }
@@ -195,6 +226,14 @@ impl Lab {
         self.with_world(|world| Ok(world.observe()))
     }
 
+    /// A stranger deletes a snapshot or an unused volume, the one that `draw` falls on; its id.
+    ///
+    /// # Errors
+    /// As [`World::advance`].
+    pub fn stranger_deletes(&self, draw: u64) -> Result<Option<String>, ApiError> {
+        self.with_world(|world| Ok(world.stranger_deletes(draw)))
+    }
+
     /// Frees all loop devices of attached volumes: for the end of a server.
     ///
     /// # Errors
@@ -206,6 +245,16 @@ impl Lab {
     /// How often each action was called so far, by service and action.
     pub fn calls(&self) -> Calls {
         self.shared.wire.calls()
+    }
+
+    /// Commands sent to instances are run by this program, which gets the instance as its argument and the command on
+    /// standard input. Never on a paused clock.
+    pub fn run_commands_with(&self, agent: PathBuf) {
+        self.shared.commands.run_with(agent);
+    }
+
+    pub(crate) fn commands(&self) -> &Arc<Commands> {
+        &self.shared.commands
     }
 
     pub(crate) fn wire(&self) -> &Memory {

@@ -19,7 +19,7 @@ pub use audit::{Audit, AuditError, AuditPair};
 pub use caller::Caller;
 pub use clock::{LabClock, seconds, seconds_between};
 pub use error::{ApiError, LabError};
-pub use lab::{Lab, ServeOptions};
+pub use lab::{Lab, ServeOptions, Still};
 pub use scenario::{Scenario, ScenarioError};
 pub use server::serve;
 pub use wire::Calls;

@@ -133,10 +133,18 @@ pub struct FaultSpec {
     pub snapshot_error: f64,
     /// A copy that ends in `error`.
     pub copy_error: f64,
+    /// A snapshot of a volume that stays pending for days.
+    pub snapshot_stuck: f64,
+    /// A copy that stays pending for days.
+    pub copy_stuck: f64,
     /// A describe that shows an older world.
     pub stale_describe: f64,
+    /// A describe that does not know what was made of late.
+    pub missing_describe: f64,
     /// An operation that takes several times as long.
     pub slow: f64,
+    /// A snapshot that takes as long as if it were the volume's first.
+    pub full_scan: f64,
 }
 
 /// A scenario, checked.

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use snapmigrate_models::units::Timestamp;
 
 use super::failure::Failure;
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
 
 /// Pauses while the source serves: EC2 asks for growing intervals (EC2 API, throttling).
 const UNHURRIED: (f64, f64) = (15.0, 300.0);
@@ -23,7 +23,7 @@ const RESERVE_SECONDS: i64 = 30;
 /// One wait.
 pub(super) struct Poll {
     clock: Clock,
-    since: Timestamp,
+    since: Stopwatch,
     deadline: Option<Timestamp>,
     bounds: (f64, f64),
 }
@@ -38,7 +38,7 @@ impl Poll {
         };
         Self {
             clock,
-            since: clock.now(),
+            since: clock.stopwatch(),
             deadline,
             bounds,
         }
@@ -53,7 +53,7 @@ impl Poll {
     }
 
     pub(super) fn waited_seconds(&self) -> f64 {
-        (self.clock.now() - self.since).as_seconds_f64()
+        self.since.seconds()
     }
 
     /// Pauses once.

@@ -82,3 +82,15 @@ pub enum JournalError {
     #[error("not appended: {0}")]
     Refused(#[from] Refused),
 }
+
+impl JournalError {
+    /// The disk has no room for another entry.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let code = match self {
+            Self::Sqlite { source, .. } => source.sqlite_error_code(),
+            _ => None,
+        };
+        code == Some(rusqlite::ErrorCode::DiskFull)
+    }
+}

@@ -2,6 +2,7 @@
 //!
 //! It must not know what a run is.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
@@ -10,56 +11,76 @@ use snapmigrate_models::faults::FaultRun;
 use snapmigrate_models::plan::Plan;
 
 use super::RehearseError;
-use super::faults::{campaign_plan, disturbed, killed};
+use super::faults::{campaign_plan, disturbed};
 use crate::journal::{Journal, JournalError};
 
-/// Carries out one plan under every seed, disturbed by it, and back after the cutover if so wished, on so many threads; `finished` is told how many runs are
-/// done, `journal` makes the journal of each.
+/// Plans of each scenario that a fault campaign carries out, by the seed of the run.
+const PLANS: u64 = 4;
+
+/// What campaigns are made over.
+#[derive(Clone, Copy, Debug)]
+pub struct Field<'a> {
+    /// The scenarios; of several, the seed of a run says which one is its own.
+    pub scenarios: &'a [Scenario],
+    /// The operator goes back after the cutover.
+    pub revert: bool,
+    /// Threads.
+    pub threads: usize,
+}
+
+/// Carries out a plan under every seed, disturbed by it; `finished` is told how many runs are done, `journal` makes
+/// the journal of each.
 ///
 /// # Errors
-/// [`RehearseError`] when the scenario cannot be planned, or a lab cannot be built.
+/// [`RehearseError`] when a scenario cannot be planned, or a lab cannot be built.
 pub fn fault_campaign(
-    scenario: &Scenario,
-    (seeds, revert): (&[u64], bool),
-    threads: usize,
+    field: Field<'_>,
+    seeds: &[u64],
     journal: impl Fn(&Plan) -> Result<Journal, JournalError> + Sync,
     finished: impl FnMut(usize),
 ) -> Result<Vec<FaultRun>, RehearseError> {
-    let plan = paused()?.block_on(campaign_plan(scenario))?;
-    let one = |seed: &u64| one(scenario, journal(&plan)?, *seed, revert);
-    over(seeds, threads, one, finished).into_iter().collect()
-}
-
-/// Carries out one plan once for every place at which the executor can die: each call to a service or a host, before
-/// it is sent and after its effect, and each entry of the journal.
-///
-/// # Errors
-/// As [`fault_campaign`].
-pub fn kill_campaign(
-    scenario: &Scenario,
-    revert: bool,
-    threads: usize,
-    finished: impl FnMut(usize, usize),
-) -> Result<Vec<FaultRun>, RehearseError> {
-    let plan = paused()?.block_on(campaign_plan(scenario))?;
-    let die = |point| -> Result<_, RehearseError> {
-        let mut journal = Journal::in_memory(&plan)?;
-        paused()?.block_on(killed(scenario, &mut journal, point, revert))
+    let plans = plans(field, seeds)?;
+    let one = |seed: &u64| {
+        let (index, variant) = field.drawn(*seed);
+        let mut journal = journal(&plans[&(index, variant)])?;
+        let scenario = &field.scenarios[index];
+        paused()?.block_on(disturbed(scenario, &mut journal, *seed, field.revert))
     };
-    let (_, places) = die(None)?;
-    let mut finished = finished;
-    let told = |done| finished(done, places.len());
-    let runs = over(&places, threads, |point| die(Some(*point)), told);
-    runs.into_iter().map(|run| Ok(run?.0)).collect()
+    over(seeds, field.threads, one, finished)
+        .into_iter()
+        .collect()
 }
 
-fn one(
-    scenario: &Scenario,
-    mut journal: Journal,
-    seed: u64,
-    revert: bool,
-) -> Result<FaultRun, RehearseError> {
-    paused()?.block_on(disturbed(scenario, &mut journal, seed, revert))
+impl Field<'_> {
+    /// The scenario of a run and which of its plans is carried out. It does not depend on the other scenarios'
+    /// number which plan that is, so that a run can be shown alone.
+    fn drawn(self, seed: u64) -> (usize, u64) {
+        let count = u64::try_from(self.scenarios.len().max(1)).unwrap_or(1);
+        let index = usize::try_from(seed % count).unwrap_or(0);
+        (index, (seed / 16) % PLANS)
+    }
+}
+
+/// The plans that these seeds ask for; the scenario's own stands in for one that cannot be made.
+fn plans(field: Field<'_>, seeds: &[u64]) -> Result<BTreeMap<(usize, u64), Plan>, RehearseError> {
+    let mut wanted: Vec<(usize, u64)> = seeds.iter().map(|seed| field.drawn(*seed)).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let planned = |(index, variant): &(usize, u64)| -> Result<Plan, RehearseError> {
+        let scenario = &field.scenarios[*index];
+        let seed = scenario.seed.wrapping_add(*variant);
+        match paused()?.block_on(campaign_plan(scenario, seed)) {
+            Err(_) if *variant > 0 => paused()?.block_on(campaign_plan(scenario, scenario.seed)),
+            plan => plan,
+        }
+    };
+    let plans = over(&wanted, field.threads, planned, |_| ());
+    wanted
+        .iter()
+        .copied()
+        .zip(plans)
+        .map(|(key, plan)| Ok((key, plan?)))
+        .collect()
 }
 
 /// What `run` says of each item, in the order of the items.

@@ -1,6 +1,6 @@
 //! A fault campaign for the terminal: what was done to the executor, how it ended, and which promises broke.
 
-use snapmigrate_models::faults::{FaultCampaign, FaultViolation};
+use snapmigrate_models::faults::{FaultCampaign, FaultViolation, ScenarioCounts};
 
 /// Broken promises that are named; the JSON has them all.
 const NAMED: usize = 20;
@@ -14,15 +14,26 @@ pub fn faults(campaign: &FaultCampaign) -> String {
         .map(|(outcome, runs)| format!("{runs} {}", outcome.replace('_', " ")))
         .collect();
     format!(
-        "{}: {} runs from seed {}, {} faults, {} kills\nended: {}\n{}",
+        "{}: {} runs from seed {}, {} faults, {} kills\n{}ended: {}\n{}",
         campaign.scenario,
         campaign.runs,
         campaign.first_seed,
         campaign.faults_injected,
         campaign.kills,
+        scenarios(&campaign.by_scenario),
         outcomes.join(", "),
         violations(&campaign.violations)
     )
+}
+
+fn scenarios(counts: &[ScenarioCounts]) -> String {
+    let line = |counts: &ScenarioCounts| {
+        format!(
+            "  {}: {} runs, {} kills, {} promises broken\n",
+            counts.scenario, counts.runs, counts.kills, counts.violations
+        )
+    };
+    counts.iter().map(line).collect()
 }
 
 fn violations(found: &[FaultViolation]) -> String {
@@ -31,11 +42,12 @@ fn violations(found: &[FaultViolation]) -> String {
     }
     let named = found.iter().take(NAMED).map(|violation| {
         let FaultViolation {
+            scenario,
             seed,
             kill_point,
             broken,
         } = violation;
-        format!("  seed {seed}, killed last: {kill_point}\n    {broken}\n")
+        format!("  {scenario}, seed {seed}, killed last: {kill_point}\n    {broken}\n")
     });
     let named: String = named.collect();
     format!("{} promises were broken:\n{named}", found.len())

@@ -83,6 +83,14 @@ impl Helper {
         self.runtime.block_on(self.channel.call(operation))
     }
 
+    /// Asks as an executor whose fence has this epoch.
+    pub fn ask_under<O: Operation>(&self, epoch: u64, operation: O) -> Result<O::Reply, HostError> {
+        self.channel.under(Some(epoch));
+        let answer = self.ask(operation);
+        self.channel.under(None);
+        answer
+    }
+
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()

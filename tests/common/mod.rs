@@ -14,6 +14,7 @@ pub mod mariadb;
 pub mod postgres;
 pub mod scene;
 pub mod source;
+pub mod sshd;
 pub mod stage;
 pub mod tool;
 pub mod witness;

@@ -202,7 +202,7 @@ impl<D: Database> Stage<D> {
 
     /// The operator does not wait for the planned window.
     pub fn cut_over_now(&self) {
-        self.tool.run(&["cutover", JOURNAL]);
+        self.tool.run(&["cutover", JOURNAL, "--confirm", "orders"]);
     }
 
     /// Events of the journal, oldest first; none before there is a journal.

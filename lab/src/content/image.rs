@@ -78,8 +78,8 @@ impl ImageStore {
     }
 }
 
-/// One image file.
-#[derive(Debug)]
+/// One image file; clones write to the same one.
+#[derive(Debug, Clone)]
 pub struct Image {
     store: Arc<ImageStore>,
     path: PathBuf,

@@ -21,8 +21,8 @@ pub use mark::{WriteMark, format_lsn, parse_lsn};
 pub use reader::Reader;
 pub use versions::VersionMap;
 
-/// The content of one volume or snapshot.
-#[derive(Debug)]
+/// The content of one volume or snapshot. A clone of bytes is another name for the same image.
+#[derive(Debug, Clone)]
 pub enum Content {
     /// Versions per block, no bytes.
     Traced(VersionMap),

@@ -26,7 +26,7 @@ enum Stage {
 }
 
 /// One volume.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Base {
     from: Option<String>,
     to: String,

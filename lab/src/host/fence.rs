@@ -42,6 +42,8 @@ pub(super) struct Guard {
     pub freeze: Option<Freeze>,
     pub last_freeze: Option<Thawed>,
     pub longest_freeze_seconds: f64,
+    longest_lease_seconds: f64,
+    leased_since: Option<DateTime<Utc>>,
     freezes: u64,
 }
 
@@ -53,6 +55,8 @@ impl Guard {
             freeze: None,
             last_freeze: None,
             longest_freeze_seconds: 0.0,
+            longest_lease_seconds: 0.0,
+            leased_since: None,
             freezes: 0,
         }
     }
@@ -125,15 +129,42 @@ impl Guard {
     }
 
     /// The fence stands.
-    pub fn fenced(&mut self, epoch: u64, until: DateTime<Utc>, answer: Value) {
+    pub fn fenced(
+        &mut self,
+        (at, until): (DateTime<Utc>, DateTime<Utc>),
+        epoch: u64,
+        answer: Value,
+    ) {
         self.epoch = Some(epoch);
+        self.leased_since = Some(at);
         self.fence = Fence::Leased { until, answer };
     }
 
     /// Lets the fence go, and a freeze with it.
     pub fn release(&mut self, at: DateTime<Utc>) {
         self.end_freeze(at, false);
+        self.end_lease(at);
         self.fence = Fence::None;
+    }
+
+    /// The fence becomes permanent.
+    pub fn commit(&mut self, at: DateTime<Utc>) {
+        self.end_freeze(at, false);
+        self.end_lease(at);
+        self.fence = Fence::Permanent { at };
+    }
+
+    /// The longest that a fence stood under a lease, one that stands at `at` included.
+    pub fn longest_lease_seconds(&self, at: DateTime<Utc>) -> f64 {
+        let standing = self
+            .leased_since
+            .map(|since| crate::seconds_between(since, at));
+        standing.unwrap_or(0.0).max(self.longest_lease_seconds)
+    }
+
+    fn end_lease(&mut self, at: DateTime<Utc>) {
+        self.longest_lease_seconds = self.longest_lease_seconds(at);
+        self.leased_since = None;
     }
 
     pub fn begin_freeze(&mut self, at: DateTime<Utc>, until: DateTime<Utc>) -> String {

@@ -1,5 +1,7 @@
 //! What an observer sees of a host who asks nobody. Changes nothing.
 
+use chrono::{DateTime, Utc};
+
 use super::fence::Fence;
 use super::{SimulatedHost, State};
 
@@ -33,6 +35,12 @@ impl SimulatedHost {
     #[must_use]
     pub const fn longest_freeze_seconds(&self) -> f64 {
         self.guard.longest_freeze_seconds
+    }
+
+    /// The longest that a fence stood under a lease, one that stands at `at` included.
+    #[must_use]
+    pub fn longest_lease_seconds(&self, at: DateTime<Utc>) -> f64 {
+        self.guard.longest_lease_seconds(at)
     }
 
     /// The volumes that its database was brought up from.

@@ -13,9 +13,9 @@ use crate::content::format_lsn;
 use crate::workload::chance;
 
 /// The engine that is simulated.
-const ENGINE: &str = "postgres";
-const ENGINE_VERSION: &str = "15.8";
-const DATA_DIRECTORY: &str = "/var/lib/postgresql/15/main";
+pub(super) const ENGINE: &str = "postgres";
+pub(super) const ENGINE_VERSION: &str = "15.8";
+pub(super) const DATA_DIRECTORY: &str = "/var/lib/postgresql/15/main";
 
 impl SimulatedHost {
     pub(super) fn inspect(&self, now: DateTime<Utc>, disks: &mut dyn Disks) -> Outcome {
@@ -124,7 +124,7 @@ impl SimulatedHost {
             "fenced_at": time(fenced_at), "last_source_write": time(last_write), "lsn": format_lsn(self.lsn()),
             "system_identifier": self.system_identifier, "timeline": self.timeline, "transactions": transactions,
         });
-        self.guard.fenced(epoch, until, answer.clone());
+        self.guard.fenced((now, until), epoch, answer.clone());
         Ok((answer, took))
     }
 
@@ -193,8 +193,7 @@ impl SimulatedHost {
         let took = self.draw(COMMIT_SECONDS, "record");
         let at = after(now, took);
         self.guard.require_leased(epoch, at)?;
-        self.guard.end_freeze(now, false);
-        self.guard.fence = Fence::Permanent { at };
+        self.guard.commit(at);
         Ok((json!({ "committed_at": time(at) }), took))
     }
 

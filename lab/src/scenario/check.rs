@@ -89,8 +89,12 @@ fn faults(faults: &FaultSpec) -> Result<(), ScenarioError> {
         ("lost_answer", faults.lost_answer),
         ("snapshot_error", faults.snapshot_error),
         ("copy_error", faults.copy_error),
+        ("snapshot_stuck", faults.snapshot_stuck),
+        ("copy_stuck", faults.copy_stuck),
         ("stale_describe", faults.stale_describe),
+        ("missing_describe", faults.missing_describe),
         ("slow", faults.slow),
+        ("full_scan", faults.full_scan),
     ];
     for (name, per_mille) in all {
         if !(0.0..=1000.0).contains(&per_mille) {

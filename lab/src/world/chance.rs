@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
 /// The lab's chance: the seeds of its world and of its luck, and how often each named stream was opened.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Chance {
     world: u64,
     luck: u64,

@@ -194,6 +194,10 @@ impl World {
         if let Some(message) = failure {
             self.fail(&[id.to_owned()], &message);
         }
+        let sticks = format!("fault/stuck copy/{id}");
+        if self.chance.strikes(&sticks, self.faults.copy_stuck) {
+            self.stick(&[id.to_owned()]);
+        }
         Ok(())
     }
 

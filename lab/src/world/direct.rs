@@ -13,7 +13,7 @@ use crate::error::ApiError;
 use super::{Snapshot, World, content_failed};
 
 /// What was found about snapshots once and is asked for page after page.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Comparisons {
     written: BTreeMap<String, Arc<BlockSet>>,
     changed: BTreeMap<(String, String), ChangedBlocks>,

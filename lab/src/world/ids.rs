@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 /// Makes ids; the same seed and salt make the same ids in the same order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ids {
     seed: u64,
     salt: i64,

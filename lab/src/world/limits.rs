@@ -20,7 +20,7 @@ struct Size {
     per_second: u32,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Sizes {
     default_describe: Size,
@@ -29,14 +29,14 @@ struct Sizes {
     actions: BTreeMap<String, Size>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Bucket {
     tokens: f64,
     at: DateTime<Utc>,
 }
 
 /// All buckets of the lab.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Limits {
     sizes: Sizes,
     buckets: BTreeMap<(String, String, String), Bucket>,

@@ -12,7 +12,7 @@ use crate::workload::{MinuteSample, Written};
 const SECONDS_BETWEEN_LOOKS: f64 = 1.0;
 
 /// The minutes of one device since it was attached.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct DeviceMeter {
     at: DateTime<Utc>,
     total: Written,

@@ -27,6 +27,7 @@ mod share;
 mod snapshot;
 mod snapshots;
 mod storage;
+mod strangers;
 mod tags;
 mod timing;
 mod tokens;
@@ -87,7 +88,7 @@ pub struct Settings {
 }
 
 /// Everything that exists in the lab, at the time it was last advanced to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct World {
     pub(crate) now: DateTime<Utc>,
     pub(crate) start: DateTime<Utc>,

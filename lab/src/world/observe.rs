@@ -40,6 +40,8 @@ pub struct HostSeen {
     pub frozen: bool,
     /// The longest that they were frozen.
     pub longest_freeze_seconds: f64,
+    /// The longest that a fence stood under a lease.
+    pub longest_lease_seconds: f64,
     /// What its database runs on: the volume that it was made from, or itself, and the one it runs on.
     pub database_volumes: Vec<(String, String)>,
 }
@@ -110,6 +112,7 @@ impl World {
             fenced: host.fenced(),
             frozen: host.frozen(),
             longest_freeze_seconds: host.longest_freeze_seconds(),
+            longest_lease_seconds: host.longest_lease_seconds(self.now),
             database_volumes: host.mounted().filter_map(origin).chain(own).collect(),
         }
     }

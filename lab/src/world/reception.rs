@@ -39,7 +39,7 @@ pub struct StartSnapshotRequest {
 }
 
 /// What has arrived for a snapshot.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Reception {
     timeout: TimeDelta,
     digests: BTreeMap<u64, [u8; 32]>,

@@ -102,7 +102,7 @@ pub struct Status {
 }
 
 /// A snapshot.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Snapshot {
     /// Its id.
     pub id: String,

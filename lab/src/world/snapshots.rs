@@ -12,6 +12,8 @@ use super::{Origin, Outcome, Snapshot, State, Tags, World, content_failed, tags}
 /// Least time between two CreateSnapshot requests for a volume (EC2 error codes,
 /// SnapshotCreationPerVolumeRateExceeded; 15 seconds in AWS's and its partners' own code).
 const SECONDS_BETWEEN_SNAPSHOTS: f64 = 15.0;
+/// How long a stuck snapshot stays so: beyond any window, short enough to rehearse.
+const STUCK_DAYS: i64 = 3;
 /// Most volumes to exclude from one set (EC2 API reference, CreateSnapshots).
 const MAX_EXCLUDED_VOLUMES: usize = 40;
 
@@ -70,15 +72,8 @@ impl World {
     ) -> Result<String, ApiError> {
         self.check_snapshot(caller, request)?;
         let id = self.take_snapshot(&request.volume, &request.description, request.tags.clone())?;
-        if self.chance.strikes(
-            &format!("fault/snapshot/{}", request.volume),
-            self.faults.snapshot_error,
-        ) {
-            self.fail(
-                std::slice::from_ref(&id),
-                "An internal error occurred while taking the snapshot.",
-            );
-        }
+        let message = "An internal error occurred while taking the snapshot.";
+        self.strike_snapshots(&request.volume, std::slice::from_ref(&id), message);
         Ok(id)
     }
 
@@ -140,11 +135,21 @@ impl World {
             ids.push(self.take_snapshot(volume, &request.description, tags)?);
         }
         self.complete_together(&ids);
-        let entity = format!("fault/snapshot/{}", request.instance);
-        if self.chance.strikes(&entity, self.faults.snapshot_error) {
-            self.fail(&ids, "A snapshot of the multi-volume set failed.");
-        }
+        let message = "A snapshot of the multi-volume set failed.";
+        self.strike_snapshots(&request.instance, &ids, message);
         Ok(ids)
+    }
+
+    /// What a fault makes of the snapshots that were just taken of a volume or an instance.
+    fn strike_snapshots(&mut self, of: &str, ids: &[String], message: &str) {
+        let fails = format!("fault/snapshot/{of}");
+        if self.chance.strikes(&fails, self.faults.snapshot_error) {
+            self.fail(ids, message);
+        }
+        let sticks = format!("fault/stuck snapshot/{of}");
+        if self.chance.strikes(&sticks, self.faults.snapshot_stuck) {
+            self.stick(ids);
+        }
     }
 
     fn set_tags(&self, volume: &str, request: &SetRequest) -> Tags {
@@ -218,7 +223,10 @@ impl World {
             None => full_bytes,
         };
         let from = self.after_older(volume_id);
-        let outcome = self.snapshot_work(volume_id, from, delta_bytes);
+        let scan = format!("fault/full scan/{volume_id}");
+        let scans = self.chance.strikes(&scan, self.faults.full_scan);
+        let moved_bytes = if scans { full_bytes } else { delta_bytes };
+        let outcome = self.snapshot_work(volume_id, from, moved_bytes);
         let visible_at = self.seen_from(&id);
         let now = self.now;
         let volume = self.volumes.get_mut(volume_id).expect("looked up before");
@@ -284,6 +292,20 @@ impl World {
                 .map(|snapshot| &mut snapshot.outcome)
             {
                 *until = last;
+            }
+        }
+    }
+
+    /// Makes snapshots or copies stay pending for days.
+    pub(super) fn stick(&mut self, ids: &[String]) {
+        for id in ids {
+            if let Some(Outcome::Work { ready, until, .. }) = self
+                .snapshots
+                .get_mut(id)
+                .map(|snapshot| &mut snapshot.outcome)
+            {
+                *until += TimeDelta::days(STUCK_DAYS);
+                *ready = *until;
             }
         }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::caller::Caller;
 
 /// What was created under which token, per account and region.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Tokens {
     used: BTreeMap<(String, String, String), (String, String)>,
 }

@@ -1,15 +1,30 @@
 //! Who sees what, and as of when. It must not change anything but its own chance.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::caller::Caller;
 use crate::error::ApiError;
 
 use super::{Instance, ROOT_DEVICE, Snapshot, Volume, World};
 
-/// The time as of which a describe answers; earlier than now when the answer is stale.
+/// How long ago something must have been made for a describe that misses to know it.
+const MISSING_MINUTES: i64 = 30;
+
+/// What a describe knows.
 #[derive(Debug, Clone, Copy)]
-pub struct Glance(pub DateTime<Utc>);
+pub struct Glance {
+    /// The time as of which it answers; earlier than now when the answer is stale.
+    pub at: DateTime<Utc>,
+    /// It knows what was made by then; earlier than `at` when it misses something.
+    pub knows: DateTime<Utc>,
+}
+
+impl Glance {
+    /// A describe that knows everything that was at `at`.
+    pub const fn at(at: DateTime<Utc>) -> Glance {
+        Glance { at, knows: at }
+    }
+}
 
 impl Volume {
     /// Whether it is its instance's root volume.
@@ -29,14 +44,20 @@ impl Volume {
 }
 
 impl World {
-    /// As of when the caller's next describe answers: now, or some time ago under `stale_describe`.
+    /// What the caller's next describe knows: what is now, or was some time ago under `stale_describe`; without the
+    /// newest things under `missing_describe`.
     pub fn glance(&mut self, caller: &Caller, action: &str) -> Glance {
-        let entity = format!("stale/{}/{}/{action}", caller.account, caller.region);
-        if !self.chance.strikes(&entity, self.faults.stale_describe) {
-            return Glance(self.now);
+        let of = format!("{}/{}/{action}", caller.account, caller.region);
+        let stale = format!("stale/{of}");
+        let mut at = self.now;
+        if self.chance.strikes(&stale, self.faults.stale_describe) {
+            at = (at - self.takes(&stale, self.service.stale_seconds)).max(self.start);
         }
-        let age = self.takes(&entity, self.service.stale_seconds);
-        Glance((self.now - age).max(self.start))
+        let missing = format!("missing/{of}");
+        let misses = self.chance.strikes(&missing, self.faults.missing_describe);
+        let before = at - TimeDelta::minutes(MISSING_MINUTES);
+        let knows = if misses { before.max(self.start) } else { at };
+        Glance { at, knows }
     }
 
     /// The snapshots that the caller sees as of `glance`, by id.
@@ -47,7 +68,7 @@ impl World {
     ) -> impl Iterator<Item = &'a Snapshot> {
         self.snapshots
             .values()
-            .filter(move |snapshot| snapshot.visible_to(caller, glance.0))
+            .filter(move |snapshot| snapshot.visible_to(caller, glance.knows))
     }
 
     /// The volumes that the caller sees as of `glance`, by id.
@@ -59,7 +80,7 @@ impl World {
         self.volumes.values().filter(move |volume| {
             volume.owner == caller.account
                 && volume.region == caller.region
-                && glance.0 >= volume.visible_at
+                && glance.knows >= volume.visible_at
         })
     }
 

@@ -42,7 +42,7 @@ impl Attachment {
 }
 
 /// A volume.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Volume {
     /// Its id.
     pub id: String,

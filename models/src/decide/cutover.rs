@@ -230,13 +230,23 @@ pub(super) fn activate(view: View<'_>) -> Next {
         ),
         Retry::Later(next) => next,
         Retry::GivenUp(failing) => Next::AwaitOperator {
-            reason: format!(
-                "the fence is permanent and the target does not serve yet: {}; mend the target host \
-                 and run the same command again",
-                failing.message
-            ),
+            reason: not_activated(view, &failing.message),
         },
     }
+}
+
+/// Neither side serves: what is the matter, and the two ways out.
+fn not_activated(view: View<'_>, trouble: &str) -> String {
+    let instance = view.plan.target.instance.as_ref();
+    let instance = instance.map_or("of the target", |id| id.as_str());
+    let name = &view.plan.name;
+    format!(
+        "the fence is permanent and the target does not serve yet: {trouble}. Neither side serves. Ways out: mend \
+         the target host and run the same command again, which goes on; or stop instance {instance} \
+         (aws ec2 stop-instances --instance-ids {instance}) and say revert JOURNAL --confirm {name} \
+         --discard-target-writes: once the instance is seen stopped its volumes are taken from it, and the source \
+         serves again"
+    )
 }
 
 pub(super) fn after_activation(view: View<'_>) -> Next {

@@ -35,6 +35,24 @@ pub(super) fn way_back(view: View<'_>) -> Option<Next> {
     }
 }
 
+/// What to do about a revert when the commit stands and the target was never seen to serve: nothing may start there
+/// any more, which only a stopped instance without its volumes shows. Nothing when none is ordered or under way.
+pub(super) fn without_activation(view: View<'_>) -> Option<Next> {
+    let state = view
+        .progress
+        .revert
+        .as_ref()
+        .map(|revert| (revert, revert.state));
+    match state {
+        Some((revert, RevertState::Reopened)) => Some(done(view, revert)),
+        Some((revert, RevertState::Closed)) => Some(reopen(view, revert)),
+        _ if view.progress.committed() && view.progress.orders.revert => {
+            Some(silent(view, isolating(view), "it was never seen to serve"))
+        }
+        _ => None,
+    }
+}
+
 /// The target serves: where does it stand, and may it be fenced?
 fn begin(view: View<'_>) -> Next {
     let progress = view.progress;
@@ -140,7 +158,8 @@ fn isolating(view: View<'_>) -> u64 {
 fn silent(view: View<'_>, epoch: u64, trouble: &str) -> Next {
     let instance = view.plan.target.instance.as_ref();
     let instance = instance.map_or("of the target", |id| id.as_str());
-    if !view.progress.orders.discard_target_writes && !view.progress.revert_in_doubt() {
+    let given_up = view.progress.orders.discard_target_writes || view.progress.never_activated();
+    if !given_up && !view.progress.revert_in_doubt() {
         return Next::AwaitOperator {
             reason: format!(
                 "the target's host does not answer ({trouble}), so nobody can tell what the target took since its \

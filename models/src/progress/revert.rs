@@ -64,10 +64,17 @@ impl Progress {
         none || self.orders.discard_target_writes
     }
 
+    /// The commit stands and the target was never even asked to serve.
+    #[must_use]
+    pub fn never_activated(&self) -> bool {
+        let epoch = self.epoch().unwrap_or_default();
+        self.committed() && !self.tried(&Action::Activate { epoch })
+    }
+
     pub(super) fn may_order_revert(&self) -> Result<(), String> {
         require(
-            self.activated.is_some(),
-            "the target does not serve: abort is the way back before that",
+            self.activated.is_some() || self.committed(),
+            "the source is not fenced for good: abort is the way back before that",
         )?;
         require(!self.reverted(), "the source serves again already")?;
         require(
@@ -110,7 +117,8 @@ impl Progress {
     }
 
     pub(super) fn may_revert(&self, action: &Action) -> Result<(), String> {
-        require(self.activated.is_some(), "the target does not serve")?;
+        let beyond = self.activated.is_some() || self.committed();
+        require(beyond, "the source is not fenced for good")?;
         if let Action::UnfenceTarget { epoch } = action {
             let state = self.own_revert(*epoch)?;
             let early = matches!(state, RevertState::Asked | RevertState::Leased);
@@ -193,9 +201,12 @@ impl Progress {
             return self.own_revert(epoch).map(drop);
         }
         require(
-            self.orders.discard_target_writes,
+            self.orders.discard_target_writes || self.never_activated(),
             "nobody can tell what the target took, and nobody gave it up",
         )?;
+        if self.activated.is_none() {
+            return self.is_new(epoch);
+        }
         if !self.target_serves() {
             let unfence = Action::UnfenceTarget { epoch };
             let silent = self.failing.contains_key(&unfence.step_id());

@@ -1,34 +1,30 @@
 //! The steps that hosts carry out: fence, standby, proof, commit, activation.
 
-use chrono::TimeDelta;
 use snapmigrate_models::step::StepResult;
+use snapmigrate_models::units::Timestamp;
 
 use super::Context;
 use crate::execute::failure::Failure;
 use crate::quiesce::channel::{Channel, HostError};
 use crate::quiesce::protocol::{
-    Activate, BringUp, Commit, ErrorCode, Fence, FenceState, MountRequest, Prove, Renew, Status,
+    Activate, BringUp, Commit, ErrorCode, Fence, FenceState, MountRequest, Prove, Status,
 };
 
 impl Context<'_> {
     pub(super) async fn fence(&self, epoch: u64) -> Result<StepResult, Failure> {
-        let asked_at = self.progress.fence.as_ref().map(|fence| fence.asked_at);
-        let lease = self.plan.policy.lease_seconds;
-        // Asked again, the lease still ends when the first call's would have.
-        let passed = asked_at.map_or(0.0, |at| (self.clock.now() - at).as_seconds_f64());
-        let lease_seconds = lease - passed.max(0.0);
-        let reply = self
-            .source_host()?
-            .call(Fence {
-                epoch,
-                lease_seconds,
-                expected: self
-                    .progress
-                    .gates
-                    .last()
-                    .and_then(|gate| gate.server.clone()),
-            })
-            .await?;
+        let asked = self.progress.fence.as_ref();
+        let asked_at = asked
+            .filter(|fence| fence.epoch == epoch)
+            .map(|f| f.asked_at);
+        let host = self.source_host()?;
+        let lease_seconds = self.lease_left(host, epoch, asked_at).await?;
+        let gate = self.progress.gates.last();
+        let fence = Fence {
+            epoch,
+            lease_seconds,
+            expected: gate.and_then(|gate| gate.server.clone()),
+        };
+        let reply = host.call(fence).await?;
         Ok(StepResult::Fenced {
             fenced_at: reply.fenced_at,
             last_source_write: reply.last_source_write,
@@ -38,26 +34,41 @@ impl Context<'_> {
         })
     }
 
-    /// Behind the fence, between looks at the service: is the host there and the lease ours? The
+    /// The lease to ask for. Asked again, it still ends when the first call's would have: a fence that stands keeps
+    /// its end by the host's own clock, whatever became of ours.
+    pub(super) async fn lease_left(
+        &self,
+        host: &Channel,
+        epoch: u64,
+        asked_at: Option<Timestamp>,
+    ) -> Result<f64, Failure> {
+        let lease_seconds = self.plan.policy.lease_seconds;
+        let Some(asked_at) = asked_at else {
+            return Ok(lease_seconds);
+        };
+        let status = host.call(Status {}).await?;
+        let standing = status.lease_remaining_seconds;
+        let standing = standing.filter(|_| status.epoch == Some(epoch));
+        let passed = (self.clock.now() - asked_at).as_seconds_f64().max(0.0);
+        Ok((lease_seconds - passed).min(standing.unwrap_or(lease_seconds)))
+    }
+
+    /// Behind the fence, between looks at the service: is the host there and the lease ours? It is only asked: the
     /// lease keeps its end, because the policy bounds the time without a commit.
     pub(super) async fn keep_lease(&self) -> Result<(), Failure> {
         let (Some(deadline), Some(epoch)) = (self.deadline, self.progress.epoch()) else {
             return Ok(());
         };
-        let left: TimeDelta = deadline - self.clock.now();
-        let lease_seconds = left.as_seconds_f64();
-        if lease_seconds <= 0.0 {
-            return Err(Failure::permanent("the lease of the fence has ended"));
+        let ended = || Err(Failure::permanent("the lease of the fence has ended"));
+        if deadline <= self.clock.now() {
+            return ended();
         }
-        match self
-            .source_host()?
-            .call(Renew {
-                epoch,
-                lease_seconds,
-            })
-            .await
-        {
-            Ok(_) | Err(HostError::ChannelLost { .. }) => Ok(()),
+        match self.source_host()?.call(Status {}).await {
+            Ok(status) if status.fence == FenceState::Leased && status.epoch == Some(epoch) => {
+                Ok(())
+            }
+            Ok(_) => ended(),
+            Err(HostError::ChannelLost { .. }) => Ok(()),
             Err(refused) => Err(refused.into()),
         }
     }

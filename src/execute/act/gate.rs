@@ -1,6 +1,9 @@
 //! At the gate: the fresh writes, the state of hosts and lineage, the forecast with both.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
+use snapmigrate_models::check::foreign_in_the_way;
 use snapmigrate_models::evidence::{Evidence, VolumePeriods};
 use snapmigrate_models::forecast::at_gate;
 use snapmigrate_models::observation::WritePeriod;
@@ -9,7 +12,7 @@ use snapmigrate_models::units::Timestamp;
 
 use super::Context;
 use super::preflight::refusals;
-use crate::execute::failure::{Failure, is_not_found};
+use crate::execute::failure::Failure;
 use crate::measure::writes_between;
 use crate::quiesce::protocol::{
     Checkpoint, DatabaseState, FenceState, Inspect, InspectReply, Status,
@@ -39,10 +42,11 @@ impl Context<'_> {
         let recent_writes = self.unread_writes(&known, now).await?;
         let mut evidence = known.with_writes(self.progress, &recent_writes);
         let rate = fresh_rate(&evidence.recent_writes, now);
-        let mut refusals = self.lineage().await?;
+        self.base_stands(self.progress.next_index()).await?;
         let found = self.source_host()?.call(Inspect {}).await?;
-        refusals.extend(self.hosts(&found).await?);
+        let mut refusals = self.hosts(&found).await?;
         refusals.extend(self.bases().await?);
+        refusals.extend(self.foreign_snapshots().await?);
         let measured = rate.seconds > 0.0;
         evidence.fresh_write_bytes_per_second = measured.then_some(rate.bytes_per_second);
         evidence.fresh_write_ops_per_second = measured.then_some(rate.ops_per_second);
@@ -75,32 +79,20 @@ impl Context<'_> {
         Ok(writes_between(&self.sides.source, &volumes, from, now).await?)
     }
 
-    /// Both ancestors of the final delta must stand, or it would be a full copy.
-    async fn lineage(&self) -> Result<Vec<String>, Failure> {
-        let Some(last) = self.progress.rounds.values().next_back() else {
-            return Ok(Vec::new());
-        };
-        let source: Vec<_> = last.completed.iter().map(|s| s.snapshot.clone()).collect();
-        let target: Vec<_> = last.copied.iter().map(|s| s.snapshot.clone()).collect();
+    /// Somebody else's snapshots that the final one would meet.
+    async fn foreign_snapshots(&self) -> Result<Vec<String>, Failure> {
+        let now = self.clock.now();
+        let downtime = self.plan.bounds.max_write_downtime_seconds;
+        let downtime = Duration::try_from_secs_f64(downtime).unwrap_or_default();
         let mut found = Vec::new();
-        for (cloud, ids) in [(&self.sides.source, source), (&self.sides.target, target)] {
-            if ids.is_empty() {
-                continue;
-            }
-            match cloud.describe_snapshots(&ids).await {
-                Ok(facts) => found.extend(
-                    facts
-                        .iter()
-                        .filter(|s| s.state != "completed" || s.storage_tier == "archive")
-                        .map(|s| {
-                            format!("{} is {} in tier {}", s.snapshot, s.state, s.storage_tier)
-                        }),
-                ),
-                Err(error) if is_not_found(&error) => {
-                    found.push(format!("the chain is cut: {error}"))
-                }
-                Err(error) => return Err(error.into()),
-            }
+        for volume in self.volumes() {
+            let snapshots = self.sides.source.snapshots_of(&volume).await?;
+            found.extend(foreign_in_the_way(
+                self.plan,
+                &snapshots,
+                now,
+                now + downtime,
+            ));
         }
         Ok(found)
     }

@@ -54,18 +54,15 @@ impl Context<'_> {
 
     pub(super) async fn fence_target(&self, epoch: u64) -> Result<StepResult, Failure> {
         let revert = self.progress.revert.as_ref();
-        let asked_at = revert.filter(|revert| revert.epoch == epoch);
-        // Asked again, the lease still ends when the first call's would have.
-        let passed = asked_at.map_or(0.0, |revert| {
-            (self.clock.now() - revert.asked_at).as_seconds_f64()
-        });
-        let lease_seconds = self.plan.policy.lease_seconds - passed.max(0.0);
+        let asked_at = revert.filter(|r| r.epoch == epoch).map(|r| r.asked_at);
+        let host = self.target_host()?;
+        let lease_seconds = self.lease_left(host, epoch, asked_at).await?;
         let fence = Fence {
             epoch,
             lease_seconds,
             expected: None,
         };
-        let reply = self.target_host()?.call(fence).await?;
+        let reply = host.call(fence).await?;
         Ok(StepResult::TargetFenced {
             fenced_at: reply.fenced_at,
             last_target_write: reply.last_source_write,

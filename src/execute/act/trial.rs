@@ -59,6 +59,7 @@ impl Context<'_> {
             volumes.push(VolumePair {
                 source: planned.volume.clone(),
                 target,
+                holds: None,
             });
         }
         let ids: Vec<VolumeId> = volumes.iter().map(|pair| pair.target.clone()).collect();

@@ -31,6 +31,7 @@ superuser = "postgres"
 # fence = "clean_stop"           # or "pg_hba": the server goes on and rejects everyone but the helper
 # hba_file = "/etc/postgresql/15/main/pg_hba.conf"   # when it is not in the data directory
 # accept_unlogged_loss = false   # rows of unlogged tables do not arrive on the target
+# accept_collation_change = false # on the target: glibc or ICU may order text in another way; REINDEX before clients come
 # cluster_manager_paused = false # say so once Patroni, repmgr, Pacemaker ... is paused
 # standbys_barred = false          # say so once nobody and nothing can promote a standby
 # restarts_paused = false          # say so once what restarts the database is paused
@@ -135,6 +136,9 @@ pub struct PostgresConfig {
     /// Whether rows of unlogged tables may be lost.
     #[serde(default)]
     pub accept_unlogged_loss: bool,
+    /// Whether text may be ordered in another way on this host than on the source's: its indexes are then built anew.
+    #[serde(default)]
+    pub accept_collation_change: bool,
     /// Whether a cluster manager that runs on this host is paused.
     #[serde(default)]
     pub cluster_manager_paused: bool,

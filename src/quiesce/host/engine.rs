@@ -1,5 +1,6 @@
 //! What the helper needs of a database engine; PostgreSQL is one, MariaDB another.
 
+use super::survey::EngineSurvey;
 use crate::quiesce::protocol::{
     ActivateReply, DatabaseState, ErrorCode, FenceReply, InspectReply, ProbeCommitReply,
     ProveReply, Refusal,
@@ -39,6 +40,9 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// `database`.
     fn inspect(&self) -> Result<InspectReply, Refusal>;
+
+    /// What it needs of its host; whatever cannot be told is left out. Changes nothing.
+    fn survey(&self) -> EngineSurvey;
 
     /// Flushes the database.
     ///

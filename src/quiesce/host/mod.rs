@@ -5,6 +5,7 @@
 //! snapshots only in a [`worker`] process of its own, and
 //! lets go by itself when nobody talks to it: the file systems at the freeze limit, the database at the lease's end.
 
+mod answers;
 mod assemble;
 mod bases;
 pub mod clock;
@@ -17,7 +18,9 @@ pub mod fence;
 pub mod filesystem;
 pub mod freeze;
 mod freezing;
+mod greeting;
 mod layers;
+mod leave;
 pub mod mountinfo;
 mod mounts;
 pub mod mysql;
@@ -30,6 +33,7 @@ pub mod server;
 mod server_user;
 pub mod service;
 mod supervisors;
+pub mod survey;
 #[cfg(test)]
 mod sysfs_tree;
 pub mod target;

@@ -50,23 +50,13 @@ impl Host {
 
     /// Why the file system at `mountpoint` must never be frozen, if so.
     pub(super) fn never_frozen(&self, mountpoint: &Path) -> Option<Finding> {
-        let device = |path: &Path| {
-            path.ancestors()
-                .find_map(|path| std::fs::metadata(path).ok())
-                .map(|metadata| metadata.dev())
-        };
-        let own = self
-            .own_paths
-            .iter()
-            .find(|path| device(path) == device(mountpoint));
+        let device = |path: &Path| std::fs::metadata(path).ok().map(|found| found.dev());
+        let own = self.kept.on(mountpoint);
         // Also when a directory of it is mounted again elsewhere.
         let root = mountpoint.starts_with("/boot") || device(mountpoint) == device(Path::new("/"));
         let message = match own {
             _ if root => "it is a system file system, which is never frozen".to_owned(),
-            Some(own) => format!(
-                "it holds {}, which this helper needs while it is frozen",
-                own.display()
-            ),
+            Some(own) => format!("it holds {own}, which is needed while it is frozen"),
             None => return None,
         };
         let remedy =

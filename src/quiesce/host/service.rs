@@ -10,6 +10,7 @@ use super::engine::Engine;
 use super::fence::{Effect, Event, Phase};
 use super::filesystem::{Freezer, thaw_leftovers};
 use super::record::Store;
+use super::survey::Kept;
 use super::volumes::Volumes;
 use crate::quiesce::protocol::*;
 use serde::Serialize;
@@ -32,12 +33,13 @@ pub struct Host {
     pub(super) mount_config: MountConfig,
     pub(super) freezer: Freezer,
     changing: Mutex<()>,
-    boot_id: String,
-    /// Paths that must stay writable while the database's file systems are frozen.
-    pub(super) own_paths: Vec<PathBuf>,
+    pub(super) boot_id: String,
+    pub(super) kept: Kept,
     pub(super) next_freeze: AtomicU64,
     /// Whether an activated target of an earlier boot is still to be looked after.
     pub(super) rebooted: AtomicBool,
+    /// The list of what was installed with this helper, when it was.
+    pub manifest: Option<PathBuf>,
 }
 
 impl Host {
@@ -49,7 +51,7 @@ impl Host {
         engine: Box<dyn Engine>,
         store: Store,
         boot_id: &str,
-        own_paths: Vec<PathBuf>,
+        kept: Kept,
         mount_config: MountConfig,
     ) -> Result<Self, Refusal> {
         for mountpoint in thaw_leftovers(&store.get().frozen) {
@@ -73,21 +75,23 @@ impl Host {
             freezer: Freezer::default(),
             changing: Mutex::new(()),
             boot_id: boot_id.to_owned(),
-            own_paths,
+            kept,
             next_freeze: AtomicU64::new(1),
             rebooted: AtomicBool::new(rebooted),
+            manifest: None,
         })
     }
 
-    /// Answers one request.
+    /// Answers one request of an executor whose fence has this epoch, if it has one yet.
     ///
     /// # Errors
     /// The refusal, with the host's state filled in.
-    pub fn answer(&self, op: Op) -> Result<Value, Refusal> {
+    pub fn answer(&self, op: Op, epoch: Option<u64>) -> Result<Value, Refusal> {
         let answer = match op {
             Op::Hello(_) => to_value(self.hello()),
             Op::Status(_) => to_value(self.status()),
             Op::Inspect(_) => self.inspect().and_then(to_value),
+            Op::Survey(asked) => self.survey(&asked).and_then(to_value),
             Op::Checkpoint(_) => self.checkpoint().and_then(to_value),
             Op::ProbeCommit(_) => self.engine.probe_commit().and_then(to_value),
             Op::Fence(fence) => self.fence(&fence).and_then(to_value),
@@ -100,10 +104,11 @@ impl Host {
             Op::SyncVolume(asked) => self.sync_volume(&asked).and_then(to_value),
             Op::SyncStatus(asked) => self.sync_status(&asked).and_then(to_value),
             Op::Release(asked) => self.bases.release(&asked.volume).and_then(to_value),
-            Op::BringUp(bring_up) => self.bring_up(&bring_up).and_then(to_value),
-            Op::Prove(prove) => self.prove(&prove).and_then(to_value),
+            Op::BringUp(bring_up) => self.bring_up(&bring_up, epoch).and_then(to_value),
+            Op::Prove(prove) => self.prove(&prove, epoch).and_then(to_value),
             Op::Activate(activate) => self.activate(&activate).and_then(to_value),
-            Op::TakeDown(_) => self.take_down().and_then(to_value),
+            Op::Leave(_) => self.leave().and_then(to_value),
+            Op::TakeDown(_) => self.take_down(epoch).and_then(to_value),
         };
         answer.map_err(|refusal| Refusal {
             state: self.describe(),
@@ -139,38 +144,6 @@ impl Host {
 
     pub(super) fn changing(&self) -> MutexGuard<'_, ()> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn hello(&self) -> HelloReply {
-        HelloReply {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            protocol: PROTOCOL,
-            host: rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned(),
-            boot_id: self.boot_id.clone(),
-            now: clock::wall(),
-            abilities: self.abilities(),
-        }
-    }
-
-    fn abilities(&self) -> Vec<String> {
-        let luks = self.mount_config.luks_key_file.is_some();
-        let luks = luks.then_some(LUKS_ABILITY);
-        let always = [SYNC_ABILITY, REVERT_ABILITY, STACKS_ABILITY];
-        always.into_iter().chain(luks).map(str::to_owned).collect()
-    }
-
-    fn status(&self) -> StatusReply {
-        let fence = self.store.get().fence;
-        StatusReply {
-            epoch: fence.epoch,
-            fence: fence.shown(),
-            lease_remaining_seconds: fence.lease_remaining_seconds(BootSeconds::now()),
-            frozen: self.freezer.is_frozen(),
-            database: self.engine.state(),
-        }
     }
 
     fn inspect(&self) -> Result<InspectReply, Refusal> {
@@ -322,26 +295,6 @@ impl Host {
             record.fence = fence;
             Ok(effect)
         })
-    }
-
-    fn describe(&self) -> String {
-        let status = self.status();
-        let epoch = status
-            .epoch
-            .map_or("none".to_owned(), |epoch| epoch.to_string());
-        let lease = status
-            .lease_remaining_seconds
-            .map_or(String::new(), |left| format!(" ({left:.1} s left)"));
-        let frozen = if status.frozen {
-            "frozen"
-        } else {
-            "not frozen"
-        };
-        format!(
-            "epoch {epoch}, fence {:?}{lease}, {frozen}, database {:?}",
-            status.fence, status.database
-        )
-        .to_lowercase()
     }
 }
 

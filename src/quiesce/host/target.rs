@@ -33,6 +33,9 @@ pub struct TargetRecord {
     pub stacks: Vec<Stack>,
     /// How far it came.
     pub phase: TargetPhase,
+    /// Highest epoch of a request that brought it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
 }
 
 /// How far a target came.
@@ -56,13 +59,19 @@ pub enum TargetPhase {
 }
 
 impl Host {
-    pub(super) fn bring_up(&self, asked: &BringUp) -> Result<BringUpReply, Refusal> {
+    pub(super) fn bring_up(
+        &self,
+        asked: &BringUp,
+        epoch: Option<u64>,
+    ) -> Result<BringUpReply, Refusal> {
         let _changing = self.changing();
+        self.require_owner(epoch)?;
         self.require_free_for_target()?;
         let target = TargetRecord {
             mounts: asked.mounts.clone(),
             stacks: asked.stacks.clone(),
             phase: TargetPhase::Isolated,
+            epoch,
         };
         self.store.update(|record| {
             record.target = Some(target.clone());
@@ -87,8 +96,15 @@ impl Host {
         })
     }
 
-    pub(super) fn prove(&self, asked: &Prove) -> Result<ProveReply, Refusal> {
+    /// Refuses an executor that another one has overtaken.
+    fn require_owner(&self, epoch: Option<u64>) -> Result<(), Refusal> {
+        let target = self.store.get().target;
+        rules::owned(target.and_then(|target| target.epoch), epoch)
+    }
+
+    pub(super) fn prove(&self, asked: &Prove, epoch: Option<u64>) -> Result<ProveReply, Refusal> {
         let _changing = self.changing();
+        self.require_owner(epoch)?;
         let expected = Expected {
             system_identifier: asked.system_identifier.clone(),
             lsn: asked.lsn.clone(),
@@ -102,6 +118,7 @@ impl Host {
     pub(super) fn activate(&self, asked: &Activate) -> Result<ActivateReply, Refusal> {
         let _changing = self.changing();
         let epoch = asked.epoch;
+        self.require_owner(Some(epoch))?;
         let record = self.store.get();
         let target = record.target.as_ref().map(|target| &target.phase);
         if let Activation::Done(reply) = rules::activation(&record.fence.phase, target, epoch)? {
@@ -137,8 +154,9 @@ impl Host {
         Ok(())
     }
 
-    pub(super) fn take_down(&self) -> Result<TakeDownReply, Refusal> {
+    pub(super) fn take_down(&self, epoch: Option<u64>) -> Result<TakeDownReply, Refusal> {
         let _changing = self.changing();
+        self.require_owner(epoch)?;
         let target = self.isolated_target()?;
         let stopped = self.engine.stop_isolated()?;
         let unmounted = self.unmount_all(&target)?;

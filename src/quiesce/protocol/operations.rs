@@ -19,6 +19,15 @@ pub struct MountRequest {
     pub mountpoint: String,
 }
 
+/// A file of the executor's that must stay writable, when it runs on the host itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptPath {
+    /// What it is for.
+    pub what: String,
+    /// Absolute path.
+    pub path: String,
+}
+
 macro_rules! operations {
     ($($(#[$about:meta])* $kind:ident $name:literal $timeout_seconds:literal -> $reply:path {
         $($(#[$field_about:meta])* $field:ident: $of:ty,)*
@@ -65,6 +74,15 @@ operations! {
     Status "status" 15 -> replies::StatusReply {}
     /// What the database is, where it lies, and what speaks against a migration.
     Inspect "inspect" 120 -> replies::InspectReply {}
+    /// What the host is made of, for the comparison with the other one; changes nothing.
+    Survey "survey" 120 -> snapmigrate_models::hosts::HostFacts {
+        /// Files to be looked at besides those that the database names.
+        files: Vec<String>,
+        /// Where file systems of the database will be mounted here.
+        mountpoints: Vec<String>,
+        /// Files of the caller's that must stay writable.
+        kept: Vec<KeptPath>,
+    }
     /// Flushes the database, so that the fence and the recovery are short.
     Checkpoint "checkpoint" 7200 -> replies::CheckpointReply {}
     /// A real commit of ours, acknowledged by the database.
@@ -168,6 +186,8 @@ operations! {
         /// Volume id, `vol-...`.
         volume: String,
     }
+    /// Removes what `host install` brought, and ends the helper; refused while a fence or freeze stands that could end.
+    Leave "leave" 60 -> replies::LeaveReply {}
     /// Stops the target's standby and unmounts its volumes.
     TakeDown "take_down" 300 -> replies::TakeDownReply {}
 }

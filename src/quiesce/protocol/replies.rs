@@ -22,10 +22,16 @@ pub struct HelloReply {
     /// What it can do beyond the operations that every helper of this protocol knows; empty from an older one.
     #[serde(default)]
     pub abilities: Vec<String>,
+    /// SHA-256 of its program, in hexadecimal; null from an older one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// Ability of a helper that can take part in a revert.
 pub const REVERT_ABILITY: &str = "revert";
+
+/// Ability of a helper that tells what its host is made of.
+pub const SURVEY_ABILITY: &str = "survey";
 
 /// Ability of a helper that assembles LVM and mdraid on the target.
 pub const STACKS_ABILITY: &str = "stacks";
@@ -308,4 +314,13 @@ pub struct TakeDownReply {
     pub stopped: bool,
     /// Mount points that were unmounted.
     pub unmounted: Vec<String>,
+}
+
+/// Answer to `leave`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaveReply {
+    /// Files and directories that are gone.
+    pub removed: Vec<String>,
+    /// Those that stay, each with the reason.
+    pub kept: Vec<String>,
 }

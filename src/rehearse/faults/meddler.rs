@@ -1,5 +1,6 @@
-//! What goes wrong between an executor and its world, by a seed: requests and answers that are lost, calls that
-//! hang, partitions, and the executor's own death before, during and after a call or at an entry of its journal.
+//! What goes wrong between an executor and its world, by a seed: requests and answers that are lost or late, calls
+//! that hang, an executor that stands still, partitions, strangers that delete, and the executor's own death before,
+//! during and after a call or at an entry of its journal.
 //!
 //! It sees that a call is made and by which name. It must not know what the executor makes of the trouble.
 
@@ -11,12 +12,8 @@ use rand_chacha::ChaCha8Rng;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Calls of an undisturbed run, roughly: kills are drawn within so many.
-const CALLS: u64 = 260;
-/// Entries of its journal.
-const ENTRIES: u64 = 220;
-/// Most kills of one run.
-const MOST_KILLS: u32 = 3;
+use super::mood::Mood;
+use super::places::{KillPoint, Moment};
 
 /// Which kind of call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,41 +29,18 @@ pub enum Way {
 pub enum Fate {
     /// It arrives and is answered.
     Passes,
-    /// It is answered after the executor, or the network, has slept.
+    /// It is under way for so long.
     Hangs(Duration),
+    /// The executor stands still for so long, before it is sent or after its effect.
+    Pauses(Moment, Duration),
     /// It does not arrive.
     IsLost,
     /// It arrives; the answer is lost.
     LosesItsAnswer,
-    /// The executor dies before it is sent.
-    DiesBefore,
-    /// It arrives; the executor dies before the answer.
-    DiesAfter,
-}
-
-/// When an executor dies of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// The call is not sent.
-    Before,
-    /// It has its effect, and nobody hears of it.
-    After,
-}
-
-/// Where an executor dies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KillPoint {
-    /// At this call, counted from 1.
-    Call(u64, Moment),
-    /// As soon as this entry of the journal is durable, counted from 1.
-    Entry(u64),
-}
-
-/// How likely what is in one run.
-#[derive(Clone, Copy, Debug)]
-struct Mood {
-    lost: [f64; 2],
-    hangs: f64,
+    /// It arrives when nobody waits for its answer any more.
+    IsLate(Duration),
+    /// The executor dies.
+    Dies(Moment),
 }
 
 #[derive(Debug)]
@@ -75,8 +49,7 @@ struct State {
     mood: Mood,
     calls: u64,
     entries: u64,
-    kill_calls: Vec<(u64, Moment)>,
-    kill_entries: Vec<u64>,
+    kills: Vec<KillPoint>,
     partition_calls: Vec<u64>,
     cut_until: [Option<Instant>; 2],
     calm: bool,
@@ -96,45 +69,20 @@ impl Meddler {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x6d65_6464_6c65_7221);
-        let mut drawn = |most: u32, within: u64| -> Vec<u64> {
-            let count = rng.random_range(0..=most);
-            (0..count).map(|_| rng.random_range(1..within)).collect()
-        };
-        let (calls, entries) = (drawn(MOST_KILLS, CALLS), drawn(1, ENTRIES));
-        let partition_calls = drawn(1, CALLS);
-        let moment = |rng: &mut ChaCha8Rng| {
-            if rng.random() {
-                Moment::Before
-            } else {
-                Moment::After
-            }
-        };
-        let kill_calls = calls.iter().map(|call| (*call, moment(&mut rng))).collect();
-        let mood = Mood {
-            lost: [
-                one_of(&mut rng, [0.0, 0.002, 0.01]),
-                one_of(&mut rng, [0.0, 0.01, 0.05]),
-            ],
-            hangs: one_of(&mut rng, [0.0, 0.0, 0.01]),
-        };
+        let mood = Mood::draw(&mut rng);
         Self::sharing(State {
-            kill_calls,
-            kill_entries: entries,
-            partition_calls,
+            kills: mood.kills(&mut rng),
+            partition_calls: mood.partition_calls(&mut rng),
             mood,
             ..State::quiet(rng)
         })
     }
 
-    /// One death and no other trouble.
+    /// No trouble, after a death at this place, if at one; `seed` says when somebody starts the executor again.
     #[must_use]
-    pub fn killing(point: Option<KillPoint>) -> Self {
-        let mut state = State::quiet(ChaCha8Rng::seed_from_u64(0));
-        match point {
-            Some(KillPoint::Call(call, moment)) => state.kill_calls.push((call, moment)),
-            Some(KillPoint::Entry(entry)) => state.kill_entries.push(entry),
-            None => {}
-        }
+    pub fn quiet(seed: u64, died_at: Option<String>) -> Self {
+        let mut state = State::quiet(ChaCha8Rng::seed_from_u64(seed));
+        state.kill_points.extend(died_at);
         Self::sharing(state)
     }
 
@@ -145,24 +93,12 @@ impl Meddler {
         }
     }
 
-    /// Every place at which a run that went like this one could have died.
-    #[must_use]
-    pub fn places(&self) -> Vec<KillPoint> {
-        let state = self.state();
-        let calls = (1..=state.calls).flat_map(|call| {
-            [Moment::Before, Moment::After].map(|moment| KillPoint::Call(call, moment))
-        });
-        calls
-            .chain((1..=state.entries).map(KillPoint::Entry))
-            .collect()
-    }
-
     /// Decides what becomes of the next call.
     #[must_use]
     pub fn fate(&self, way: Way, name: &str) -> Fate {
         let fate = self.state().fate(way, name);
-        if matches!(fate, Fate::DiesBefore) {
-            self.death.notify_one();
+        if fate == Fate::Dies(Moment::Before) {
+            self.kill();
         }
         fate
     }
@@ -174,14 +110,8 @@ impl Meddler {
 
     /// Told that an entry is durable: the executor may die of it.
     pub fn entry(&self, what: &str) {
-        let mut state = self.state();
-        state.entries += 1;
-        let entries = state.entries;
-        if !state.calm && state.kill_entries.contains(&entries) {
-            state
-                .kill_points
-                .push(format!("journal entry {entries}, {what}"));
-            self.death.notify_one();
+        if self.state().entry(what) {
+            self.kill();
         }
     }
 
@@ -195,6 +125,38 @@ impl Meddler {
     pub fn pause_seconds(&self) -> f64 {
         // From a supervisor's second to an operator's two hours.
         (self.state().rng.random::<f64>() * 7200_f64.ln()).exp()
+    }
+
+    /// Which thing a stranger deletes now, if one does.
+    #[must_use]
+    pub fn stranger(&self) -> Option<u64> {
+        let mut state = self.state();
+        let strikes = !state.calm && state.mood.strangers > 0.0;
+        let strikes = strikes && state.rng.random::<f64>() < state.mood.strangers;
+        strikes.then(|| state.rng.random())
+    }
+
+    /// Room on the journal's disk for the executor's next life, in pages; all it wants when absent.
+    #[must_use]
+    pub fn journal_pages(&self) -> Option<u32> {
+        let mut state = self.state();
+        let fills = !state.calm && state.mood.full_disks > 0.0;
+        let fills = fills && state.rng.random::<f64>() < state.mood.full_disks;
+        fills.then(|| state.rng.random_range(0..40))
+    }
+
+    /// Told that the executor ended because its journal took no more.
+    pub fn disk_was_full(&self) {
+        let mut state = self.state();
+        let entries = state.entries;
+        state.faults += 1;
+        let place = format!("no room for the journal's entry {}", entries + 1);
+        state.kill_points.push(place);
+    }
+
+    /// Something struck that it was not asked about.
+    pub fn struck(&self) {
+        self.state().faults += 1;
     }
 
     /// Nothing more goes wrong.
@@ -223,14 +185,10 @@ impl State {
     const fn quiet(rng: ChaCha8Rng) -> Self {
         Self {
             rng,
-            mood: Mood {
-                lost: [0.0, 0.0],
-                hangs: 0.0,
-            },
+            mood: Mood::GOOD,
             calls: 0,
             entries: 0,
-            kill_calls: Vec::new(),
-            kill_entries: Vec::new(),
+            kills: Vec::new(),
             partition_calls: Vec::new(),
             cut_until: [None, None],
             calm: false,
@@ -244,12 +202,13 @@ impl State {
         if self.calm {
             return Fate::Passes;
         }
-        let dies = self.kill_calls.iter().find(|(call, _)| *call == self.calls);
-        if let Some((_, moment)) = dies {
-            return self.dies(*moment, name);
+        for moment in [Moment::Before, Moment::During, Moment::After] {
+            if self.dies(KillPoint::Call(self.calls, moment), name) {
+                return Fate::Dies(moment);
+            }
         }
         if self.partition_calls.contains(&self.calls) {
-            let seconds = 5.0 * (self.rng.random::<f64>() * 400_f64.ln()).exp();
+            let seconds = 5.0 * self.span_seconds(400.0);
             self.cut_until[way.index()] = Some(Instant::now() + Duration::from_secs_f64(seconds));
         }
         let fate = self.troubled(way);
@@ -257,33 +216,61 @@ impl State {
         fate
     }
 
-    fn dies(&mut self, moment: Moment, name: &str) -> Fate {
-        let (fate, words) = match moment {
-            Moment::Before => (Fate::DiesBefore, "before it was sent"),
-            Moment::After => (Fate::DiesAfter, "after its effect, before the answer"),
-        };
-        let call = self.calls;
-        self.kill_points
-            .push(format!("call {call}, {name}, {words}"));
-        fate
+    fn entry(&mut self, what: &str) -> bool {
+        self.entries += 1;
+        !self.calm && self.dies(KillPoint::Entry(self.entries), what)
+    }
+
+    /// Whether the executor dies here, and then that it did.
+    fn dies(&mut self, here: KillPoint, what: &str) -> bool {
+        let dies = self.kills.contains(&here);
+        if dies {
+            self.kill_points.push(here.name(what));
+        }
+        dies
     }
 
     fn troubled(&mut self, way: Way) -> Fate {
         if self.cut_until[way.index()].is_some_and(|until| Instant::now() < until) {
             return Fate::IsLost;
         }
-        if self.rng.random::<f64>() < self.mood.lost[way.index()] {
-            return if self.rng.random() {
-                Fate::IsLost
-            } else {
-                Fate::LosesItsAnswer
-            };
+        if self.strikes(self.mood.lost[way.index()]) {
+            return self.lost(way);
         }
-        if self.rng.random::<f64>() < self.mood.hangs {
-            let seconds = (self.rng.random::<f64>() * 1800_f64.ln()).exp();
-            return Fate::Hangs(Duration::from_secs_f64(seconds));
+        if self.strikes(self.mood.hangs) {
+            return Fate::Hangs(self.span(1800.0));
+        }
+        if self.strikes(self.mood.pauses) {
+            let moment = if self.rng.random() {
+                Moment::Before
+            } else {
+                Moment::During
+            };
+            return Fate::Pauses(moment, self.span(5400.0));
         }
         Fate::Passes
+    }
+
+    /// Only what goes to a host may arrive late: AWS answers or closes the connection.
+    fn lost(&mut self, way: Way) -> Fate {
+        match self.rng.random_range(0..3) {
+            0 => Fate::IsLost,
+            1 if way == Way::Host => Fate::IsLate(self.span(240.0)),
+            _ => Fate::LosesItsAnswer,
+        }
+    }
+
+    fn strikes(&mut self, probability: f64) -> bool {
+        probability > 0.0 && self.rng.random::<f64>() < probability
+    }
+
+    fn span(&mut self, longest_seconds: f64) -> Duration {
+        Duration::from_secs_f64(self.span_seconds(longest_seconds))
+    }
+
+    /// From a second to the longest, short ones as often as long ones in the logarithm.
+    fn span_seconds(&mut self, longest_seconds: f64) -> f64 {
+        (self.rng.random::<f64>() * longest_seconds.ln()).exp()
     }
 }
 
@@ -294,8 +281,4 @@ impl Way {
             Self::Host => 1,
         }
     }
-}
-
-fn one_of(rng: &mut ChaCha8Rng, choices: [f64; 3]) -> f64 {
-    choices[rng.random_range(0..choices.len())]
 }

@@ -20,9 +20,13 @@ pub struct Promise<'a> {
     pub target: &'a str,
     /// Longest freeze the policy allows.
     pub freeze_limit_seconds: f64,
+    /// Longest time that a side may stand fenced without a commit.
+    pub lease_seconds: f64,
     /// What there was before.
     pub before: &'a Observation,
-    /// The journal's text.
+    /// The journal's text as it was announced, entry by entry.
+    pub announced: &'a str,
+    /// The journal's text as it lies on the disk, or why it cannot be read.
     pub journal: &'a str,
     /// What the tool says became of it.
     pub outcome: &'a str,
@@ -36,11 +40,14 @@ pub fn broken(lab: &Lab, seen: &Observation, promise: &Promise<'_>) -> Vec<Strin
     let mut broken = Vec::new();
     broken.extend(two_writers(seen));
     broken.extend(frozen(seen, promise));
+    broken.extend(fenced_too_long(seen, promise));
     broken.extend(nobody_serves(seen));
     broken.extend(other_side_serves(seen, promise));
     broken.extend(lost_blocks(lab, seen, promise));
     broken.extend(gave_way(seen, promise));
     broken.extend(orphans(seen, promise));
+    broken.extend(announced_early(promise));
+    broken.extend(without_end(promise));
     broken
 }
 
@@ -60,6 +67,22 @@ fn frozen(seen: &Observation, promise: &Promise<'_>) -> Vec<String> {
         )
     };
     seen.hosts.iter().filter(too_long).map(words).collect()
+}
+
+fn fenced_too_long(seen: &Observation, promise: &Promise<'_>) -> Vec<String> {
+    let limit = promise.lease_seconds + ROUNDING_SECONDS;
+    let too_long = seen
+        .hosts
+        .iter()
+        .filter(|host| host.longest_lease_seconds > limit);
+    let words = |host: &HostSeen| {
+        let longest = host.longest_lease_seconds;
+        format!(
+            "{} stood fenced without a commit for {longest:.1} s",
+            host.instance
+        )
+    };
+    too_long.map(words).collect()
 }
 
 fn nobody_serves(seen: &Observation) -> Option<String> {
@@ -123,6 +146,24 @@ fn orphans(seen: &Observation, promise: &Promise<'_>) -> Vec<String> {
     found
         .map(|id| format!("{id} was made and is not in the journal"))
         .collect()
+}
+
+/// Nothing is announced that is not on the disk.
+fn announced_early(promise: &Promise<'_>) -> Option<String> {
+    let durable: BTreeSet<&str> = promise.journal.lines().collect();
+    let missing = promise
+        .announced
+        .lines()
+        .find(|line| !durable.contains(line))?;
+    Some(format!(
+        "announced and not in the journal on the disk: {missing}"
+    ))
+}
+
+/// Whatever does not come, nobody waits for it for ever.
+fn without_end(promise: &Promise<'_>) -> Option<String> {
+    let hangs = promise.outcome == "hanging";
+    hangs.then(|| "the executor waited for weeks and did not come to an end".to_owned())
 }
 
 fn ids(seen: &Observation) -> BTreeSet<&str> {

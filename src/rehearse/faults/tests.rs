@@ -38,6 +38,11 @@ fn found(liar: Liar, forger: Forger) -> FaultRun {
 
 /// The same with faults of the service.
 fn under(liar: Liar, forger: Forger, faults: FaultSpec, seed: u64) -> FaultRun {
+    with(liar, forger, faults, seed, |_| ())
+}
+
+/// The same with a journal that something is done to before.
+fn with(liar: Liar, forger: Forger, faults: FaultSpec, seed: u64, spoil: fn(&Journal)) -> FaultRun {
     let services = |lab: &Lab| {
         let lab = lab.clone();
         Wire::through(move |request| {
@@ -67,6 +72,8 @@ fn under(liar: Liar, forger: Forger, faults: FaultSpec, seed: u64) -> FaultRun {
     let ways = Ways {
         services: &services,
         host: &host,
+        told: &|_| (),
+        steps: Steps::default(),
         revert: false,
     };
     let calm = Scenario::load(Path::new(SCENARIO)).unwrap();
@@ -74,10 +81,11 @@ fn under(liar: Liar, forger: Forger, faults: FaultSpec, seed: u64) -> FaultRun {
         faults,
         ..calm.clone()
     };
-    let meddler = Meddler::killing(None);
+    let meddler = Meddler::quiet(0, None);
     paused().unwrap().block_on(async {
-        let plan = campaign_plan(&calm).await.unwrap();
+        let plan = campaign_plan(&calm, calm.seed).await.unwrap();
         let mut journal = Journal::in_memory(&plan).unwrap();
+        spoil(&journal);
         judged(&scenario, seed, &mut journal, &meddler, &ways)
             .await
             .unwrap()
@@ -133,6 +141,52 @@ fn a_freeze_that_nobody_ends_is_too_long() {
         _ => Lie::Ask(request),
     };
     breaks(&found(lie, genuine), "was frozen for");
+}
+
+#[test]
+fn a_lease_that_our_own_clock_prolongs_is_too_long() {
+    // It says how much is left by a wall clock that was set back, and the host believes it.
+    let lie = |mut request: Value| match request["op"].as_str() {
+        Some("fence") => {
+            request["lease_seconds"] = json!(1e6);
+            Lie::Ask(request)
+        }
+        Some("prove" | "unfence") => Lie::Say(json!({})),
+        _ => Lie::Ask(request),
+    };
+    breaks(&found(lie, genuine), "stood fenced without a commit for");
+}
+
+#[test]
+fn an_entry_that_the_journal_did_not_take_is_missed() {
+    let spoil = |journal: &Journal| journal.lose(40).unwrap();
+    let run = with(honest, genuine, FaultSpec::default(), 3, spoil);
+    breaks(&run, "announced and not in the journal");
+}
+
+#[test]
+fn who_waits_for_what_does_not_come_is_told_so() {
+    let calm = Scenario::load(Path::new(SCENARIO)).unwrap();
+    let lab = Lab::from_scenario(&calm, 3).unwrap();
+    let seen = lab.observe().unwrap();
+    let promise = Promise {
+        source: &calm.source.instance,
+        target: &calm.target.instance,
+        freeze_limit_seconds: 60.0,
+        lease_seconds: 1800.0,
+        before: &seen,
+        announced: "",
+        journal: "",
+        outcome: "waiting",
+        target_is_said_to_serve: false,
+    };
+    assert!(observer::broken(&lab, &seen, &promise).is_empty());
+    let hanging = Promise {
+        outcome: "hanging",
+        ..promise
+    };
+    let broken = observer::broken(&lab, &seen, &hanging);
+    assert!(broken[0].contains("did not come to an end"), "{broken:?}");
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(super) fn detach(call: &mut Call) -> Result<Xml, ApiError> {
 
 fn answer(call: &Call, volume: &str, attachment: &Attachment) -> Xml {
     let mut xml = Xml::new();
-    write(&mut xml, volume, attachment, Glance(call.world.now()));
+    write(&mut xml, volume, attachment, Glance::at(call.world.now()));
     xml
 }
 
@@ -40,7 +40,7 @@ pub(super) fn write(xml: &mut Xml, volume: &str, attachment: &Attachment, glance
     xml.text("volumeId", volume)
         .text("instanceId", &attachment.instance)
         .text("device", &attachment.device)
-        .text("status", attachment.word(glance.0).unwrap_or("detached"))
+        .text("status", attachment.word(glance.at).unwrap_or("detached"))
         .time("attachTime", attachment.attach_time)
         .text("deleteOnTermination", attachment.delete_on_termination);
 }

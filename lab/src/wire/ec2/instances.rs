@@ -25,7 +25,7 @@ pub(super) fn describe(call: &mut Call) -> Result<Xml, ApiError> {
     let filters = Filters::read(&call.params, &FILTERS)?;
     let page = Page::read(&call.params)?;
     let ids = call.params.list("InstanceId");
-    let glance = Glance(call.world.now());
+    let glance = Glance::at(call.world.now());
     let world = &*call.world;
     for id in &ids {
         let known = world
@@ -101,13 +101,13 @@ fn write(xml: &mut Xml, world: &World, instance: &Instance, glance: Glance) {
 }
 
 fn mapping(xml: &mut Xml, volume: &Volume, glance: Glance) {
-    let Some(attachment) = volume.attached(glance.0) else {
+    let Some(attachment) = volume.attached(glance.at) else {
         return;
     };
     xml.text("deviceName", &attachment.device)
         .nest("ebs", |xml| {
             xml.text("volumeId", &volume.id)
-                .text("status", attachment.word(glance.0).unwrap_or("detached"))
+                .text("status", attachment.word(glance.at).unwrap_or("detached"))
                 .time("attachTime", attachment.attach_time)
                 .text("deleteOnTermination", attachment.delete_on_termination);
         });

@@ -47,7 +47,7 @@ pub(super) fn describe(call: &mut Call) -> Result<Xml, ApiError> {
     let (items, token) = page.cut(found, |snapshot| &snapshot.id);
     let mut xml = Xml::new();
     xml.list("snapshotSet", items, |xml, s| {
-        write(xml, s, &s.status(glance.0))
+        write(xml, s, &s.status(glance.at))
     });
     xml.maybe("nextToken", token);
     Ok(xml)
@@ -56,7 +56,7 @@ pub(super) fn describe(call: &mut Call) -> Result<Xml, ApiError> {
 /// An id that names nothing is an error; one that names another account's snapshot is left out.
 fn known(world: &World, caller: &Caller, id: &str, glance: Glance) -> Result<(), ApiError> {
     let exists = world.snapshot(id).is_some_and(|snapshot| {
-        snapshot.exists() && snapshot.region == caller.region && glance.0 >= snapshot.visible_at
+        snapshot.exists() && snapshot.region == caller.region && glance.knows >= snapshot.visible_at
     });
     if exists {
         Ok(())
@@ -83,7 +83,7 @@ fn restorable(snapshot: &Snapshot, caller: &Caller, restorers: &[String]) -> boo
 }
 
 fn values(snapshot: &Snapshot, glance: Glance, filter: &str) -> Vec<String> {
-    let status = snapshot.status(glance.0);
+    let status = snapshot.status(glance.at);
     let value = match filter {
         "description" => Some(snapshot.description.clone()),
         "encrypted" => Some(snapshot.kms_key.is_some().to_string()),

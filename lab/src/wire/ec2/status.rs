@@ -23,7 +23,7 @@ pub(super) fn describe(call: &mut Call) -> Result<Xml, ApiError> {
     let filters = Filters::read(&call.params, &FILTERS)?;
     let page = Page::read(&call.params)?;
     let ids = call.params.list("VolumeId");
-    let glance = Glance(call.world.now());
+    let glance = Glance::at(call.world.now());
     let world = &*call.world;
     for id in &ids {
         let known = world
@@ -38,7 +38,7 @@ pub(super) fn describe(call: &mut Call) -> Result<Xml, ApiError> {
     let (items, token) = page.cut(found, |volume| &volume.id);
     let mut xml = Xml::new();
     xml.list("volumeStatusSet", items, |xml, volume| {
-        write(xml, volume, glance.0)
+        write(xml, volume, glance.at)
     });
     xml.maybe("nextToken", token);
     Ok(xml)

@@ -51,18 +51,20 @@ pub(super) fn describe(call: &mut Call) -> Result<Xml, ApiError> {
 }
 
 fn values(volume: &Volume, glance: Glance, filter: &str) -> Vec<String> {
-    let attachment = volume.attached(glance.0);
+    let attachment = volume.attached(glance.at);
     let value = match filter {
         "attachment.device" => attachment.map(|a| a.device.clone()),
         "attachment.instance-id" => attachment.map(|a| a.instance.clone()),
-        "attachment.status" => attachment.and_then(|a| a.word(glance.0)).map(str::to_owned),
+        "attachment.status" => attachment
+            .and_then(|a| a.word(glance.at))
+            .map(str::to_owned),
         "availability-zone" => Some(volume.zone.clone()),
         "availability-zone-id" => zone_id(volume),
         "create-time" => Some(time_text(volume.create_time)),
         "encrypted" => Some(volume.kms_key.is_some().to_string()),
         "size" => Some(volume.size_gib.to_string()),
         "snapshot-id" => Some(volume.snapshot_id.clone()),
-        "status" => Some(volume.state_word(glance.0).to_owned()),
+        "status" => Some(volume.state_word(glance.at).to_owned()),
         "volume-id" => Some(volume.id.clone()),
         "volume-type" => Some(volume.volume_type.clone()),
         _ => None,
@@ -77,7 +79,7 @@ pub(super) fn create(call: &mut Call) -> Result<Xml, ApiError> {
     let id = call.world.create_volume(call.caller, &request)?;
     let volume = call.world.volume(&id).ok_or_else(|| missing_volume(&id))?;
     let mut xml = Xml::new();
-    write(&mut xml, volume, Glance(call.world.now()));
+    write(&mut xml, volume, Glance::at(call.world.now()));
     Ok(xml)
 }
 
@@ -112,11 +114,11 @@ fn write(xml: &mut Xml, volume: &Volume, glance: Glance) {
         .text("snapshotId", &volume.snapshot_id)
         .text("availabilityZone", &volume.zone)
         .maybe("availabilityZoneId", zone_id(volume))
-        .text("status", volume.state_word(glance.0))
+        .text("status", volume.state_word(glance.at))
         .time("createTime", volume.create_time)
         .list(
             "attachmentSet",
-            volume.attached(glance.0),
+            volume.attached(glance.at),
             |xml, attachment| {
                 attachments::write(xml, &volume.id, attachment, glance);
             },

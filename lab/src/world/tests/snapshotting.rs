@@ -175,7 +175,7 @@ fn a_new_one_is_not_seen_at_once_and_only_by_those_who_may() {
     let id = snap(&mut world, &volume).unwrap();
     let sees = |world: &World, who: &Caller| {
         world
-            .visible_snapshots(who, Glance(world.now()))
+            .visible_snapshots(who, Glance::at(world.now()))
             .any(|snapshot| snapshot.id == id)
     };
     assert!(!sees(&world, &me()));
@@ -185,6 +185,6 @@ fn a_new_one_is_not_seen_at_once_and_only_by_those_who_may() {
     assert!(!sees(&world, &stranger) && !sees(&world, &away()));
     share(&mut world, &id, OTHER);
     assert!(sees(&world, &stranger));
-    let earlier = Glance(world.now() - TimeDelta::seconds(4));
+    let earlier = Glance::at(world.now() - TimeDelta::seconds(4));
     assert_eq!(world.visible_snapshots(&me(), earlier).count(), 0);
 }

@@ -18,6 +18,7 @@ fn next(story: &Story) -> Next {
     let outlook = Outlook {
         cutover: &|_: &Evidence, _| forecast(900.0),
         round_seconds: &|_: &Evidence, _| 900.0,
+        child: &|| Err("there is none".to_owned()),
     };
     let goal = Goal { cutover: true };
     decide_with(&plan(), &story.progress, goal, story.now, outlook)
@@ -28,6 +29,7 @@ fn told(text: &str) -> String {
     match next(&story) {
         Next::Act { action, .. } => action.step_id().split('.').next().unwrap_or("").to_owned(),
         Next::WaitUntil { .. } => "wait".into(),
+        Next::Adopt { reason, .. } => format!("adopt: {reason}"),
         Next::AwaitOperator { reason } => format!("operator: {reason}"),
         Next::Stop { outcome, .. } => format!("{outcome:?}").to_lowercase(),
     }
@@ -207,4 +209,33 @@ fn a_migration_that_was_closed_is_opened_by_the_word_alone() {
         story.tell("op:revert").is_err(),
         "abort is the way back before"
     );
+}
+
+#[test]
+fn a_target_that_was_never_activated_is_given_up_once_its_instance_is_stopped() {
+    let told = |text: &str| {
+        let before = ACTIVE.strip_suffix(" act").expect("the last step");
+        let next = next(&Story::of(&format!("{before} {text}")));
+        match next {
+            Next::Act { action, .. } => action.step_id(),
+            other => format!("{other:?}"),
+        }
+    };
+    let failed = "act!p";
+    let cases = [
+        ("", "activate"),
+        (failed, "stop instance"),
+        (failed, "--discard-target-writes"),
+        ("op:revert", "isolate-target"),
+        ("act!p op:revert", "nobody can tell what the target took"),
+        ("act!p op:revert_discarding", "isolate-target"),
+        ("act!p op:revert_discarding iso", "reopen-source"),
+        ("act!p op:revert_discarding iso reopen", "Reverted"),
+        ("act!p op:revert_discarding op:abort", "stop instance"),
+        ("act!p op:revert_discarding op:abort op:resume", "activate"),
+    ];
+    for (text, expected) in cases {
+        let found = told(text);
+        assert!(found.contains(expected), "after {text:?}: {found}");
+    }
 }

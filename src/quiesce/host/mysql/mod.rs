@@ -14,6 +14,7 @@ mod isolated;
 mod marker;
 mod position;
 mod server;
+mod survey;
 
 pub use dialect::Dialect;
 
@@ -21,6 +22,7 @@ use super::clock;
 use super::config::MysqlConfig;
 use super::engine::{Engine, Expected};
 use super::server_user;
+use super::survey::EngineSurvey;
 use crate::quiesce::protocol::*;
 use at_rest::Files;
 use client::Client;
@@ -184,6 +186,10 @@ impl Engine for Mysql {
                 self.config.data_directory.display()
             ))),
         }
+    }
+
+    fn survey(&self) -> EngineSurvey {
+        survey::survey(self)
     }
 
     fn checkpoint(&self) -> Result<(), Refusal> {

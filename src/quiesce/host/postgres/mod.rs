@@ -13,12 +13,14 @@ mod marker;
 mod server;
 mod sql;
 mod standby;
+mod survey;
 mod wal;
 
 use super::clock;
 use super::config::{PostgresConfig, PostgresFence};
 use super::engine::{Engine, Expected};
 use super::server_user;
+use super::survey::EngineSurvey;
 use crate::quiesce::protocol::*;
 use server::{Running, Server};
 use sql::Psql;
@@ -125,6 +127,10 @@ impl Engine for Postgres {
                 self.config.data_directory.display()
             ))),
         }
+    }
+
+    fn survey(&self) -> EngineSurvey {
+        survey::survey(self)
     }
 
     fn checkpoint(&self) -> Result<(), Refusal> {

@@ -237,6 +237,7 @@ mod tests {
                 layers: layers.clone(),
             }],
             phase: TargetPhase::Isolated,
+            epoch: None,
         };
         let found = placed(&target);
         assert_eq!(found.len(), 2);
