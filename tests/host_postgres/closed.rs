@@ -1,7 +1,8 @@
 //! The fence of a server that goes on: whoever was in is out, nobody comes in, and a commit made all the same is found.
 
 use super::*;
-use common::postgres::{Cluster, program, servers_of};
+use common::database::Database;
+use common::postgres::{Cluster, servers_of};
 use common::source::{Source, source_with};
 use rustix::process::{Signal, kill_process};
 
@@ -20,14 +21,6 @@ fn settings(source: &Source) -> String {
 /// As the operating system's user of the superuser's name, over the socket: the helper's own door.
 fn through_the_helpers_door(source: &Source, statement: &str) -> String {
     source.cluster.query(statement)
-}
-
-fn start_again(source: &Source) {
-    let (data, log) = (
-        text(&source.cluster.data),
-        text(&source.cluster.sockets.join("server.log")),
-    );
-    program("pg_ctl", &["start", "-w", "-D", &data, "-l", &log]);
 }
 
 #[test]
@@ -137,13 +130,13 @@ fn a_whole_cutover_under_a_running_server_loses_no_commit() {
 
 #[test]
 fn it_outlives_the_server_and_the_watchdog_takes_it_back() {
-    let source = closing();
+    let mut source = closing();
     let (rules, set) = (hba(&source), settings(&source));
     let load = Load::start(&source.cluster.connection(), 2);
     until("the load commits", Duration::from_secs(20), || {
         load.count() > 50
     });
-    source.helper.call(fence(1, 25.0));
+    source.helper.call(fence(1, 120.0));
     let before = load.count();
     for server in servers_of("/postgres", &text(&source.cluster.data)) {
         kill_process(server, Signal::KILL).expect("it can be killed");
@@ -151,8 +144,7 @@ fn it_outlives_the_server_and_the_watchdog_takes_it_back() {
     until("its processes are gone", Duration::from_secs(10), || {
         servers_of("/postgres", &text(&source.cluster.data)).is_empty()
     });
-    std::thread::sleep(Duration::from_secs(1));
-    start_again(&source);
+    source.cluster.start_by_hand();
     assert!(!source.cluster.serves(), "the rules outlive the server");
     assert_eq!(
         code(source.helper.ask(Commit { epoch: 1 })),
@@ -160,6 +152,10 @@ fn it_outlives_the_server_and_the_watchdog_takes_it_back() {
         "another server than the one that was fenced"
     );
     assert_eq!(load.count(), before);
+    source.helper.call(Renew {
+        epoch: 1,
+        lease_seconds: 1.0,
+    });
     until("the lease's end opens it", Duration::from_secs(40), || {
         source.cluster.serves()
     });
