@@ -46,7 +46,7 @@ fn a_login_carries_the_protocol_and_a_cut_connection_leaves_the_host_its_promise
     let hello = runtime.block_on(channel.call(Hello {})).expect("an answer");
     assert_eq!(hello.sha256.as_ref().map(String::len), Some(64));
     runtime
-        .block_on(channel.call(fence(1, 5.0)))
+        .block_on(channel.call(fence(1, 60.0)))
         .expect("it is fenced");
     runtime
         .block_on(channel.call(Freeze {
