@@ -54,7 +54,7 @@ pub fn is_aligned(bytes: &[u8]) -> bool {
 }
 
 /// Bytes of a block.
-const BLOCK: usize = 524_288;
+pub const BLOCK: usize = 524_288;
 
 /// Buffers on loan at most: 24 MiB, a batch on each of two cores and one that arrives.
 pub const LENT_MOST: usize = 48;
@@ -76,6 +76,12 @@ impl Default for Pool {
 }
 
 impl Pool {
+    /// Whether all buffers are on loan.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.permits.available_permits() == 0
+    }
+
     /// A buffer with nothing in it; it comes back when dropped. Waits while too many are on loan.
     pub async fn lend(self: &Arc<Self>) -> Lent {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
@@ -108,6 +114,23 @@ impl Lent {
             .copy_from_slice(piece);
         self.filled = end;
         Some(())
+    }
+
+    /// The room that is left, to be filled from its beginning.
+    pub fn room(&mut self) -> &mut [u8] {
+        &mut self.buffer[self.filled..]
+    }
+
+    /// So many bytes of the room were filled.
+    ///
+    /// # Panics
+    /// When there was less room.
+    pub fn filled(&mut self, bytes: usize) {
+        self.filled += bytes;
+        assert!(
+            self.filled <= self.buffer.len(),
+            "more than there was room for"
+        );
     }
 }
 

@@ -4,6 +4,7 @@
 //! copying encrypted snapshots, EBS encryption) and the service authorization reference. `Describe*`
 //! actions have no resource-level control, so their resource is `*`.
 
+mod command;
 mod direct;
 
 use std::collections::BTreeSet;
@@ -12,8 +13,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::policy::TransferPath;
-
-use crate::execute::parameter_name;
 
 /// The policies of both sides.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -149,7 +148,7 @@ fn source(plan: &Plan) -> Vec<Statement> {
             vec![format!(
                 "arn:aws:ssm:{region}:{}:parameter{}",
                 plan.source.account,
-                parameter_name(plan)
+                plan.claim_parameter()
             )],
         ),
         Statement::allow(
@@ -190,6 +189,7 @@ fn source(plan: &Plan) -> Vec<Statement> {
         );
     }
     statements.extend(direct::assuming(plan));
+    statements.extend(command::source(plan));
     let keys = source_keys(plan);
     if !keys.is_empty() {
         statements.push(Statement::allow(
@@ -286,6 +286,7 @@ fn target(plan: &Plan) -> Vec<Statement> {
         snapshots(region),
     ));
     statements.extend(key_statements(plan));
+    statements.extend(command::target(plan));
     statements
 }
 

@@ -4,6 +4,8 @@
 //! runs against AWS. The planner gets no more of the scenario than its `[policy]` and `[measure]`.
 
 mod campaign;
+#[cfg(test)]
+mod changed;
 mod deaths;
 mod faults;
 mod fleet;

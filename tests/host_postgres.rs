@@ -1,5 +1,7 @@
 //! The helper with a real PostgreSQL on real file systems: a whole cutover by hand, and everything it does by itself.
 
+#[path = "host_postgres/closed.rs"]
+mod closed;
 mod common;
 #[path = "host_postgres/relay.rs"]
 mod relay;
@@ -15,6 +17,14 @@ use std::time::{Duration, Instant};
 
 const COPY_OF_DATA: &str = "vol-0bbbbbbbbbbbbbbb1";
 const COPY_OF_WAL: &str = "vol-0bbbbbbbbbbbbbbb2";
+
+/// An executor of epoch 1 is refused.
+fn assert_stale<O: Operation>(host: &Helper, operation: O)
+where
+    O::Reply: std::fmt::Debug,
+{
+    assert_eq!(code(host.ask_under(1, operation)), ErrorCode::StaleEpoch);
+}
 
 #[test]
 fn a_whole_cutover_loses_no_commit_and_leaves_one_writer() {
@@ -120,6 +130,7 @@ fn a_whole_cutover_loses_no_commit_and_leaves_one_writer() {
     let (system_identifier, lsn) = (fenced.system_identifier.clone(), fenced.lsn.clone());
     let bring_up = BringUp {
         mounts,
+        stacks: Vec::new(),
         system_identifier: system_identifier.clone(),
         lsn: lsn.clone(),
         timeline: fenced.timeline,
@@ -135,7 +146,30 @@ fn a_whole_cutover_loses_no_commit_and_leaves_one_writer() {
     );
     let take_down = target.call(TakeDown {});
     assert!(take_down.stopped && take_down.unmounted.len() == 2);
-    target.call(bring_up);
+
+    // Another executor takes the migration over: whatever the first one still asks for is refused, on both hosts.
+    source.helper.call(fence(2, 120.0));
+    assert_stale(
+        &source.helper,
+        Renew {
+            epoch: 1,
+            lease_seconds: 60.0,
+        },
+    );
+    assert_stale(
+        &source.helper,
+        Freeze {
+            epoch: 1,
+            limit_seconds: 5.0,
+        },
+    );
+    assert_stale(&source.helper, Unfence { epoch: 1 });
+    assert_stale(&source.helper, Commit { epoch: 1 });
+    target
+        .ask_under(2, bring_up.clone())
+        .expect("the second executor brings it up");
+    assert_stale(&target, bring_up);
+    assert_stale(&target, TakeDown {});
 
     let prove = |lsn: &str| Prove {
         system_identifier: system_identifier.clone(),
@@ -147,11 +181,13 @@ fn a_whole_cutover_loses_no_commit_and_leaves_one_writer() {
         lsn: lsn.clone(),
     };
     assert_eq!(code(target.ask(other)), ErrorCode::NotProved);
+    assert_stale(&target, prove(&lsn));
+    assert_stale(&target, Activate { epoch: 1 });
 
-    let committed = source.helper.call(Commit { epoch: 1 });
-    let activated = target.call(Activate { epoch: 1 });
+    let committed = source.helper.call(Commit { epoch: 2 });
+    let activated = target.call(Activate { epoch: 2 });
     assert_eq!(
-        target.call(Activate { epoch: 1 }),
+        target.call(Activate { epoch: 2 }),
         activated,
         "activating again answers the same"
     );
@@ -336,11 +372,7 @@ fn a_killed_helper_thaws_first_and_keeps_the_lease_and_a_reboot_voids_it() {
     });
 
     source.helper.kill();
-    let record = source.disks.root.join("source-host/state/fence.json");
-    let text = fs::read_to_string(&record).expect("the record is there");
-    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("the kernel tells");
-    fs::write(&record, text.replace(boot_id.trim(), "an-earlier-boot"))
-        .expect("the record can be written");
+    source.helper.boot_anew();
     source.helper.restart();
     until(
         "a new boot releases the database",

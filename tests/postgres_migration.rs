@@ -6,23 +6,17 @@
 #[path = "postgres_migration/back.rs"]
 mod back;
 mod common;
+#[path = "postgres_migration/kills.rs"]
+mod kills;
 
 use common::load::missing;
+use common::postgres::{Cluster, bin_directory};
 use common::scene::{PATIENCE, Scene};
 use common::source::until;
 use common::stage::{DATA, JOURNAL, Stage, WAL};
+use common::text;
 use serde_json::Value;
 use snapmigrate::quiesce::protocol::{DatabaseState, FenceState, Status};
-
-/// Behind the fence, where an executor is killed. The first lands in the freeze: the host has to thaw by itself, and
-/// what the executor made there, if anything, must be found and discarded, which takes the two minutes that EC2's
-/// lookups may lag.
-const KILLS: [(&str, &str); 4] = [
-    ("finished", "fence"),
-    ("started", "create_volumes"),
-    ("started", "bring_up"),
-    ("started", "commit"),
-];
 
 #[test]
 fn a_database_under_load_moves_to_another_region_and_account() {
@@ -50,15 +44,43 @@ fn a_database_with_its_log_on_a_second_volume_moves_too() {
 }
 
 #[test]
-fn an_executor_killed_behind_the_fence_goes_on_where_it_was() {
-    let scene: Scene = Scene::begin(&[DATA], 600.0);
-    let mut executor = scene.execute();
-    for (event, action) in KILLS {
-        scene.stage.await_event(&mut executor, event, action);
-        executor.kill();
-        executor = scene.stage.execute(&format!("after-{action}"));
-    }
+fn a_database_that_goes_on_behind_its_fence_moves_too() {
+    let scene: Scene = Scene::on(Stage::set_with(&[DATA], 600.0, Cluster::rejecting));
+    let executor = scene.execute();
     scene.conclude(executor);
+}
+
+#[test]
+fn a_database_that_refuses_the_fence_serves_on() {
+    let stage: Stage = Stage::set(&[DATA], 600.0);
+    let (sockets, port) = (text(&stage.cluster.sockets), stage.cluster.port);
+    let psql = text(&bin_directory().join("psql"));
+    // After the gate, which would have seen it, and before the fence.
+    stage.add_command_hook(
+        "prepare",
+        "pre fence",
+        &format!("{psql} -X -h {sockets} -p {port} -U postgres -d postgres -c 'BEGIN' -c 'CREATE TABLE held ()' \
+                  -c \\\"PREPARE TRANSACTION 'held'\\\""),
+    );
+    let scene: Scene = Scene::on(stage);
+    let executor = scene.execute();
+    let (status, [_, err]) = executor.wait(PATIENCE);
+    assert_eq!(status.code(), Some(4), "{err}");
+    assert!(
+        err.contains("prepared transactions are open (held)"),
+        "{err}"
+    );
+    let stage = &scene.stage;
+    until("the source serves", PATIENCE, || stage.cluster.serves());
+    let before = scene.load.count();
+    until("the clients go on", PATIENCE, || {
+        scene.load.count() > before + 50
+    });
+    let status = stage.source.call(Status {});
+    assert_eq!((status.fence, status.frozen), (FenceState::None, false));
+    let acknowledged = scene.load.finish();
+    let connection = stage.cluster.connection();
+    assert_eq!(missing(&connection, &acknowledged), Vec::<i64>::new());
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::clock::LabClock;
 use crate::content::ImageStore;
 use crate::error::{ApiError, LabError};
 use crate::scenario::Scenario;
-use crate::wire::{self, Calls, Memory};
+use crate::wire::{self, Calls, Commands, Memory};
 use crate::world::{Ground, Observation, Settings, Storage, World};
 
 /// How to serve a lab.
@@ -52,6 +52,7 @@ struct Shared {
     world: Mutex<World>,
     notices: Vec<String>,
     wire: Memory,
+    commands: Arc<Commands>,
 }
 
 /// A world at one instant, from which a lab can go on in a time of its own.
@@ -165,6 +166,7 @@ impl Lab {
                 world: Mutex::new(world),
                 notices,
                 wire: Memory::new(seed),
+                commands: Arc::default(),
             }),
         }
     }
@@ -243,6 +245,16 @@ impl Lab {
     /// How often each action was called so far, by service and action.
     pub fn calls(&self) -> Calls {
         self.shared.wire.calls()
+    }
+
+    /// Commands sent to instances are run by this program, which gets the instance as its argument and the command on
+    /// standard input. Never on a paused clock.
+    pub fn run_commands_with(&self, agent: PathBuf) {
+        self.shared.commands.run_with(agent);
+    }
+
+    pub(crate) fn commands(&self) -> &Arc<Commands> {
+        &self.shared.commands
     }
 
     pub(crate) fn wire(&self) -> &Memory {

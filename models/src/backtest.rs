@@ -8,6 +8,7 @@
 
 mod advice;
 mod marks;
+mod moments;
 mod origin;
 mod own;
 mod picture;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::format::Document;
 pub use advice::Advice;
+pub use moments::{MomentChoice, MomentRegret, Regret, moment_regrets, moments};
 pub use own::run_profile;
 pub use picture::{Picture, Point, picture, profile_picture};
 pub use prior::{Derived, Errors, derived, errors};
@@ -177,6 +179,9 @@ pub struct Backtest {
     pub figures: Figures,
     /// All windows by how far they reach.
     pub reaches: Vec<ReachResult>,
+    /// What the choice of a moment to cut over in cost, where that was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moments: Vec<MomentRegret>,
     /// Every window, trace by trace, origin by origin.
     pub predictions: Vec<Prediction>,
 }
@@ -287,6 +292,7 @@ fn whole(traces: Vec<TraceResult>, predictions: Vec<Prediction>) -> Backtest {
         format: Backtest::FORMAT.to_owned(),
         figures: score::pooled(&traces, &predictions),
         reaches: score::by_reach(&predictions),
+        moments: Vec::new(),
         traces,
         predictions,
     }

@@ -60,9 +60,12 @@ pub enum Severity {
     Note,
 }
 
+pub mod hosts;
 mod lineage;
 mod walk;
 mod world;
+
+pub use lineage::foreign_in_the_way;
 
 /// Walks over `plan` and what stands in the source account at `now`.
 #[must_use]

@@ -238,6 +238,7 @@ fn confirmed(
 ) -> Made {
     let origin = Origin {
         parent: None,
+        root: None,
         profile_digest: basis.profile_digest.clone(),
         policy: &member.policy,
         now,

@@ -5,6 +5,7 @@
 
 mod clock;
 mod gate;
+mod sound;
 mod spread;
 
 use schemars::JsonSchema;
@@ -134,13 +135,16 @@ fn taught_volume(
     let (base_blocks, base_words) = base_blocks(inventory, seen, size_blocks);
     // A database grows: nothing but the volume's size bounds what it may write.
     let bound_blocks = size_blocks.unwrap_or(base_blocks).max(base_blocks);
-    let deltas = sound_deltas(seen);
+    let (deltas, left_out) = sound::sound_deltas(seen);
     let load = by_own_measure(load, seen, &deltas, bound_blocks);
     let intervals = intervals(&load, seen, &deltas);
     let mut curve = dirty::fit(&intervals, bound_blocks, load.minute());
     let scores = dirty::own_scores(&intervals, bound_blocks, load.minute());
     curve.calibration = known.with_scores(&scores);
-    curve.provenance = format!("{}; {base_words}", curve.provenance);
+    let words = [Some(base_words.to_owned()), left_out];
+    for words in words.into_iter().flatten() {
+        curve.provenance = format!("{}; {words}", curve.provenance);
+    }
     VolumeModel {
         volume: seen.volume.clone(),
         base_blocks,
@@ -216,19 +220,6 @@ pub fn window_blocks(
         Some(model.curve.drawn(load.drawn(from, to, draw, own), own))
     };
     draws.iter().filter_map(one).collect()
-}
-
-/// Deltas in order of time, without those that end before they begin; of such as overlap the finer ones.
-fn sound_deltas(seen: &VolumeObservations) -> Vec<&ObservedDelta> {
-    let mut deltas: Vec<&ObservedDelta> = seen.deltas.iter().filter(|d| d.to > d.from).collect();
-    deltas.sort_by_key(|delta| (delta.to, std::cmp::Reverse(delta.from)));
-    let mut until = None;
-    deltas.retain(|delta| {
-        let after = until.is_none_or(|end| delta.from >= end);
-        until = if after { Some(delta.to) } else { until };
-        after
-    });
-    deltas
 }
 
 /// Blocks a volume can hold; none when the inventory does not know it.

@@ -45,12 +45,15 @@ pub enum LeftKind {
     Snapshot,
     /// Of a round, in the target; on path `direct` of the volumes before they were mounted.
     Copy,
+    /// The parameter that says who may execute.
+    Claim,
 }
 
 /// Everything that is left, volumes first, then the chain in its order.
 #[must_use]
 pub fn left(plan: &Plan, progress: &Progress) -> Vec<Left> {
     let mut left = volumes(plan, progress);
+    left.extend(claim(plan, progress));
     if progress.deleted {
         return left;
     }
@@ -76,6 +79,32 @@ pub fn left(plan: &Plan, progress: &Progress) -> Vec<Left> {
         left.push(snapshot(&plan.target, LeftKind::Copy, item, size));
     }
     left
+}
+
+/// The claim of the one executor. It is given up when a run ends in order with the source serving; one that was killed
+/// holds it, and behind the fence it stays.
+fn claim(plan: &Plan, progress: &Progress) -> Option<Left> {
+    let stays = progress.may_be_fenced();
+    let held = progress.entries > 0 && progress.closed.is_none();
+    let (true, Some(first)) = (stays || held, plan.volumes.first()) else {
+        return None;
+    };
+    let why = if stays {
+        "stays: an old journal is no way to a source that is fenced; delete it by hand when the source is given up"
+    } else {
+        "is held by an executor that runs or was killed, and given up when a run ends while the source serves"
+    };
+    Some(Left {
+        id: plan.claim_parameter(),
+        kind: LeftKind::Claim,
+        volume: first.volume.clone(),
+        round: None,
+        account: plan.source.account.clone(),
+        region: plan.source.region.clone(),
+        usd_per_month: Some(0.0),
+        // AWS Systems Manager pricing, Parameter Store: a standard parameter carries no additional charge.
+        basis: format!("a standard parameter, which carries no charge; it {why}"),
+    })
 }
 
 /// What all of it costs in a month, as far as sizes are known.
@@ -221,8 +250,8 @@ mod tests {
 
     #[test]
     fn what_is_left_is_named_once_and_the_source_always() {
-        use LeftKind::{Copy, Snapshot, SourceVolume, TargetVolume};
-        let volumes = [(SourceVolume, None), (TargetVolume, None)];
+        use LeftKind::{Claim, Copy, Snapshot, SourceVolume, TargetVolume};
+        let volumes = [(SourceVolume, None), (TargetVolume, None), (Claim, None)];
         let round = |index| [(Snapshot, Some(index)), (Copy, Some(index))];
         assert_eq!(kinds(""), volumes[..1]);
         let whole = [&volumes[..], &round(0), &round(1), &round(2)].concat();

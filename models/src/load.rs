@@ -32,6 +32,7 @@ mod teller;
 use clock::LoadClock;
 pub use paths::LoadPaths;
 use periods::History;
+pub(crate) use periods::WEEK_FROM_HOURS;
 pub use quiet::{Decision, Outlook, decide, planned};
 pub use record::Record;
 

@@ -17,6 +17,9 @@ pub struct Plan {
     pub digest: String,
     /// Digest of the plan this one replaces.
     pub parent: Option<String>,
+    /// Digest of the plan that the journal was begun with; absent: this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
     /// Name of the migration.
     pub name: String,
     /// When it was made.
@@ -70,6 +73,24 @@ impl Plan {
             digest: String::new(),
             ..self.clone()
         })
+    }
+
+    /// What everything made under this plan, its parents and its children is named after: one chain, one name.
+    #[must_use]
+    pub fn chain_digest(&self) -> &str {
+        self.root.as_deref().unwrap_or(&self.digest)
+    }
+
+    /// The SSM parameter of the source account that says who may execute: one per source, whatever the migration is
+    /// called.
+    #[must_use]
+    pub fn claim_parameter(&self) -> String {
+        let instance = self.source.instance.as_ref().map(ToString::to_string);
+        let volume = self
+            .volumes
+            .first()
+            .map(|planned| planned.volume.to_string());
+        format!("/snapmigrate/{}", instance.or(volume).unwrap_or_default())
     }
 
     /// The same plan carrying its digest.

@@ -10,12 +10,14 @@ mod file;
 mod fleet;
 mod hooks;
 mod hours;
+mod limits;
 mod wish;
 
 pub use file::{FORMAT, PolicyError};
 pub use fleet::{FleetMember, FleetPolicy};
 pub use hooks::{HookPhase, HookPolicy, HookTime};
 pub use hours::Hours;
+pub use limits::PolicyLimits;
 pub use wish::ImpossibleWish;
 
 /// What the operator wants and allows, read from a TOML file and overridden by flags.
@@ -77,6 +79,9 @@ pub struct Policy {
     /// Whether snapshots may be taken only to measure a delta, before the migration begins.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub probe_snapshots: bool,
+    /// Whether `execute` may go on with a child plan of its own making when the world has changed before the fence.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub replan: bool,
     /// Many instances to be planned together; absent: one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<FleetPolicy>,
@@ -145,6 +150,10 @@ pub struct DatabasePolicy {
     pub source_host: String,
     /// Channel to the helper on the target host.
     pub target_host: String,
+    /// SHA-256 that the helper's program must have on both hosts, as `host install` prints it; absent: only its
+    /// version is looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helper_sha256: Option<String>,
 }
 
 /// What path `direct` may do.

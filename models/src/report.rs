@@ -182,7 +182,8 @@ pub struct ReportedSnapshot {
 /// Comparison of source and target, block by block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verification {
-    /// `sha256` for real bytes, `block_versions` for traced volumes.
+    /// `sha256` for real bytes, `block_versions` for traced volumes; `read_back` on path `direct` when the target's
+    /// snapshot was lost: what the target's host compared, block by block, before the mount.
     pub method: String,
     /// Blocks compared, all volumes.
     pub blocks_compared: u64,

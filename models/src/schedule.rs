@@ -72,6 +72,7 @@ pub fn make_plan_with(
     let found = search.best()?;
     let origin = Origin {
         parent: None,
+        root: None,
         profile_digest: digest_of(profile),
         policy,
         now,
@@ -84,6 +85,7 @@ pub fn make_plan_with(
 /// Where a plan comes from.
 pub(crate) struct Origin<'a> {
     pub(crate) parent: Option<String>,
+    pub(crate) root: Option<String>,
     pub(crate) profile_digest: String,
     pub(crate) policy: &'a Policy,
     pub(crate) now: Timestamp,
@@ -112,6 +114,7 @@ pub(crate) fn draw_up(
         format: Plan::FORMAT.to_owned(),
         digest: String::new(),
         parent: origin.parent.clone(),
+        root: origin.root.clone(),
         name: policy.name.clone(),
         made_at: origin.now,
         seed: origin.seed,

@@ -34,8 +34,14 @@ pub struct Status {
     pub reason: Option<String>,
     /// The step that was started and has no answer yet.
     pub running: Option<RunningStep>,
+    /// Who executes it now, told by itself; absent when nobody answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executor: Option<RunningExecutor>,
     /// What is waited for.
     pub waiting: Option<Wait>,
+    /// What the operator is waited for; absent when the tool goes on by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaiting_operator: Option<OperatorWait>,
     /// Last decision, with its reason.
     pub decided: Option<String>,
     /// Steps that failed and have not succeeded since.
@@ -75,7 +81,7 @@ pub enum Serving {
 }
 
 /// A step that was started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunningStep {
     /// Step.
     pub action: Action,
@@ -83,11 +89,37 @@ pub struct RunningStep {
     pub attempt: u32,
     /// When it was started.
     pub started_at: Timestamp,
+    /// What the plan gives it, where it is one of the plan's waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_seconds: Option<Quantiles>,
+}
+
+/// A process that carries the plan out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunningExecutor {
+    /// Its process.
+    pub pid: u32,
+    /// Since when it runs.
+    pub since: Timestamp,
+    /// Its version.
+    pub version: String,
+}
+
+/// What only the operator can do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OperatorWait {
+    /// Since when.
+    pub since: Timestamp,
+    /// What is the matter and what the ways out are.
+    pub reason: String,
 }
 
 /// What is waited for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Wait {
+    /// Since when; absent in what older versions wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// Until then at the latest.
     pub until: Timestamp,
     /// What for.
@@ -170,11 +202,20 @@ pub fn status(plan: &Plan, progress: &Progress, at: Timestamp) -> Status {
         serving: serving(progress),
         outcome: progress.closed.as_ref().map(|closed| closed.outcome),
         reason: progress.closed.as_ref().map(|closed| closed.reason.clone()),
-        running: running(progress),
+        running: running(plan, progress),
+        executor: None,
         waiting: progress.waiting.as_ref().map(|(until, reason)| Wait {
+            since: progress.waiting_since,
             until: *until,
             reason: reason.clone(),
         }),
+        awaiting_operator: progress
+            .awaiting
+            .as_ref()
+            .map(|(since, reason)| OperatorWait {
+                since: *since,
+                reason: reason.clone(),
+            }),
         decided: progress.decided.as_ref().map(|(_, reason)| reason.clone()),
         failing: failing(progress),
         rounds: rounds(plan, progress),
@@ -211,12 +252,28 @@ fn after_revert(progress: &Progress, state: RevertState) -> Serving {
     }
 }
 
-fn running(progress: &Progress) -> Option<RunningStep> {
+fn running(plan: &Plan, progress: &Progress) -> Option<RunningStep> {
     progress.running.as_ref().map(|step| RunningStep {
         action: step.action.clone(),
         attempt: step.attempt,
         started_at: step.started_at,
+        expected_seconds: expected(plan, progress, &step.action),
     })
+}
+
+/// What the plan gives a wait: that of its round, of the final one for whatever is taken behind the fence.
+fn expected(plan: &Plan, progress: &Progress, action: &Action) -> Option<Quantiles> {
+    let index = action.round()?;
+    let is_final = progress.final_round() == Some(index);
+    let planned = plan.rounds.iter().find(|planned| {
+        let last = planned.kind == RoundKind::Final;
+        last == is_final && (last || planned.index == index)
+    })?;
+    match action {
+        Action::AwaitSnapshots { .. } => Some(planned.snapshot_seconds),
+        Action::AwaitCopies { .. } | Action::AwaitSync { .. } => Some(planned.transfer_seconds),
+        _ => None,
+    }
 }
 
 fn failing(progress: &Progress) -> Vec<FailingStep> {

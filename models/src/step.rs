@@ -5,11 +5,13 @@
 
 mod action;
 mod event;
+mod hosts;
 mod revert;
 mod snapshots;
 mod volumes;
 
 pub use event::{Event, FailureClass, Verb};
+pub use hosts::{Layer, ServerIdentity, Stack};
 pub use revert::TargetPosition;
 pub use snapshots::{CompletedSnapshot, MadeSnapshot};
 pub use volumes::{SyncedVolume, TriedRestore, VolumePair};
@@ -197,6 +199,9 @@ pub enum StepResult {
         mounts: Vec<VolumeMount>,
         /// Identity of the database.
         system_identifier: String,
+        /// What lies between, for file systems that are not directly on one volume.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        stacks: Vec<Stack>,
     },
     /// Snapshots or copies that were started, per source volume.
     Started {
@@ -231,6 +236,9 @@ pub enum StepResult {
         refusals: Vec<String>,
         /// Forecast with the fresh rate and the rounds so far.
         forecast: Forecast,
+        /// The server that is to be fenced; absent in journals of before it was asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        server: Option<ServerIdentity>,
     },
     /// What a tried restore took; it is gone again.
     Tried {

@@ -1,7 +1,7 @@
 //! Tests only: a plan of one volume, and journals in a small notation.
 //!
 //! Tokens: `+60` lets 60 seconds pass; a step's name carries it out; `step!t` fails it (`t`ransient,
-//! `u`nknown, `c`redentials, `p`ermanent, `i`ntegrity); `step?` starts it without an answer;
+//! `u`nknown, `c`redentials, `p`ermanent, `i`ntegrity, `l`ineage, `g`one); `step?` starts it without an answer;
 //! `op:abort` is a word of the operator; `hook:dns@7` is a hook and its occasion. Steps: `preflight`, per round `b1` flushes before it, `s1` snapshots, `a1` awaits,
 //! `d1` measures, `h1` shares, `c1` copies, `w1` awaits copies, `round1` does all; `gate`,
 //! `check`, `fence`, `f2`; on path `direct` `prep`, `y1` syncs, `Y1` syncs whole, `z1` awaits, `keep`; `vol`, `att`, `up`, `prove`, `commit`, `act`, `cmp`, `clean`, `down`,
@@ -242,6 +242,7 @@ impl Story {
                     mountpoint: "/data".into(),
                 }],
                 system_identifier: "42".into(),
+                stacks: Vec::new(),
             },
             Action::Snapshot { .. } => StepResult::Started {
                 snapshots: made("a"),
@@ -266,6 +267,7 @@ impl Story {
                 recent_writes: Vec::new(),
                 refusals: Vec::new(),
                 forecast: forecast(self.gate_seconds),
+                server: None,
             },
             Action::Fence { .. } => StepResult::Fenced {
                 fenced_at: now,
@@ -288,6 +290,7 @@ impl Story {
                 volumes: vec![VolumePair {
                     source: volume(),
                     target: "vol-02".parse().expect("a volume"),
+                    holds: None,
                 }],
             },
             Action::Prove => StepResult::Proved {
@@ -326,6 +329,8 @@ fn class_of(letter: &str) -> FailureClass {
         "c" => FailureClass::Credentials,
         "p" => FailureClass::Permanent,
         "i" => FailureClass::Integrity,
+        "l" => FailureClass::Lineage,
+        "g" => FailureClass::Gone,
         _ => panic!("{letter} is no class"),
     }
 }

@@ -8,7 +8,10 @@ use snapmigrate::quiesce::host::mysql::{Dialect, Mysql};
 use snapmigrate::quiesce::host::postgres::Postgres;
 use snapmigrate::quiesce::host::record::Store;
 use snapmigrate::quiesce::host::service::Host;
-use snapmigrate::quiesce::host::{clock, server, watchdog, worker};
+use snapmigrate::quiesce::host::survey::Kept;
+use snapmigrate::quiesce::host::{clock, server, watchdog};
+use snapmigrate::quiesce::install::MANIFEST;
+use snapmigrate::quiesce::parcel;
 use snapmigrate::quiesce::protocol::{Hello, Refusal, Status};
 use std::error::Error;
 use std::io::Write;
@@ -43,9 +46,15 @@ enum Command {
         #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
         socket: PathBuf,
     },
-    /// Brings one device to a snapshot, as the helper tells it on standard input. For the helper itself.
+    /// Hands one request to a running helper and prints its answer, for a remote executor without a connection.
     #[command(hide = true)]
-    SyncWorker,
+    Ask {
+        /// The request, as base64.
+        request: String,
+        /// Where the helper listens.
+        #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
+        socket: PathBuf,
+    },
     /// Shows the fence, the freeze and the database as JSON.
     Status {
         /// Where the helper listens.
@@ -60,28 +69,51 @@ fn main() -> ExitCode {
         Command::Relay { socket } => {
             server::relay(&socket).map_err(|error| format!("{}: {error}", socket.display()).into())
         }
-        Command::SyncWorker => worker::run().map_err(Into::into),
+        Command::Ask { request, socket } => ask(&request, &socket),
         Command::Status { socket } => status(socket),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "snapmigrate-host: {error}");
-            ExitCode::FAILURE
+            error
+                .downcast_ref::<NotAsked>()
+                .map_or(ExitCode::FAILURE, |_| ExitCode::from(NOT_ASKED))
         }
     }
 }
 
-fn serve(config: &std::path::Path, socket: PathBuf) -> Result<(), Box<dyn Error>> {
-    let config = HostConfig::load(config)?;
+/// Exit code of `ask` when the helper did not get the request (EX_UNAVAILABLE of sysexits).
+const NOT_ASKED: u8 = 69;
+
+/// The request did not reach the helper.
+#[derive(Debug)]
+struct NotAsked(String);
+
+impl std::fmt::Display for NotAsked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for NotAsked {}
+
+fn serve(config_file: &std::path::Path, socket: PathBuf) -> Result<(), Box<dyn Error>> {
+    let config = HostConfig::load(config_file)?;
     watchdog::protect();
-    let boot_id = clock::boot_id()?;
+    let boot_id = clock::boot_id(&config.state.boot_id_file)?;
     let state = &config.state.directory;
     let store = Store::open(state, &boot_id)?;
     let engine = engine(config.database, state)?;
-    let own_paths = vec![state.clone(), socket.clone(), std::env::current_exe()?];
-    let host =
-        Host::new(engine, store, &boot_id, own_paths, &config.mount.options).map_err(sentence)?;
+    let program = std::env::current_exe()?;
+    let kept = Kept::of(&[
+        ("the helper's record", state.as_path()),
+        ("the helper's socket", socket.as_path()),
+        ("the helper's program", program.as_path()),
+        ("the helper's configuration", config_file),
+    ]);
+    let mut host = Host::new(engine, store, &boot_id, kept, config.mount).map_err(sentence)?;
+    host.manifest = Some(config_file.with_file_name(MANIFEST));
     let host = Arc::new(host);
     watchdog::start(&host)?;
     let listener = server::listen(&socket)
@@ -98,6 +130,15 @@ fn serve(config: &std::path::Path, socket: PathBuf) -> Result<(), Box<dyn Error>
     });
     wait_for_signal()?;
     host.thaw_all();
+    Ok(())
+}
+
+fn ask(request: &str, socket: &std::path::Path) -> Result<(), Box<dyn Error>> {
+    let not_asked = |error: std::io::Error| NotAsked(format!("{}: {error}", socket.display()));
+    let line = parcel::unpack(request).map_err(not_asked)?;
+    let stream = std::os::unix::net::UnixStream::connect(socket).map_err(not_asked)?;
+    let answer = server::ask(stream, &line)?;
+    writeln!(std::io::stdout(), "{}", parcel::pack(&answer)?)?;
     Ok(())
 }
 

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use snapmigrate_lab::Scenario;
 use snapmigrate_models::backtest::{
-    Backtest, BacktestError, Picture, Protocol, Trace, derived, errors, picture, pooled,
-    profile_picture, run as evaluate, run_profile,
+    Backtest, BacktestError, Picture, Protocol, Trace, derived, errors, moment_regrets, moments,
+    picture, pooled, profile_picture, run as evaluate, run_profile,
 };
 use snapmigrate_models::profile::Profile;
 
@@ -42,7 +42,7 @@ pub struct Args {
     profile: Option<PathBuf>,
     /// Series of half-hours, CSV or gzipped CSV with the columns vol, half_hour, pages4k_written and
     /// distinct_pages4k_bytes: judges the choice of a slot to freeze in instead.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["trace", "scenario", "profile", "delta_seconds", "lags", "plot", "goals"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["trace", "scenario", "profile", "delta_seconds", "lags", "plot", "goals", "moments"])]
     series: Option<PathBuf>,
     /// Time between two snapshots [default: chosen from the trace's length].
     #[arg(long, value_name = "S")]
@@ -62,12 +62,16 @@ pub struct Args {
     /// Draw the forecast of one point in time, its band and what came, and all predictions, into this file.
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
+    /// Judge the choice of the moment to cut over as well: a gate at every half delta of the next six deltas, fed with
+    /// metrics as late as --metric-delay-seconds says, against the best moment.
+    #[arg(long, conflicts_with = "profile")]
+    moments: bool,
     /// Show the project's goals beside the figures, met or missed.
     #[arg(long)]
     goals: bool,
     /// Print the table of errors that these traces and scenarios give as a prior, and how often it holds on each
     /// of them when that one is left out (models/data/calibration.toml is made so).
-    #[arg(long, conflicts_with_all = ["profile", "series", "delta_seconds", "lags", "plot", "goals"])]
+    #[arg(long, conflicts_with_all = ["profile", "series", "delta_seconds", "lags", "plot", "goals", "moments"])]
     derive_prior: bool,
 }
 
@@ -115,17 +119,25 @@ fn on_profile(profile: &Profile, args: &Args) -> Result<(Backtest, Option<Pictur
 }
 
 fn on_traces(args: &Args) -> Result<(Backtest, Option<Picture>), CliError> {
-    let mut parts = Vec::new();
+    let (mut parts, mut regrets) = (Vec::new(), Vec::new());
     let mut drawn = None;
     for_each_trace(args, |trace| {
         let protocol = protocol(args, trace);
         parts.push(evaluate(trace, &protocol).map_err(refused)?);
+        if args.moments {
+            let found = moments(trace, &protocol).map_err(refused)?;
+            regrets.push((trace.name().to_owned(), found));
+        }
         if drawn.is_none() && args.plot.is_some() {
             drawn = Some(picture(trace, &protocol).map_err(refused)?);
         }
         Ok(())
     })?;
-    Ok((pooled(parts), drawn))
+    let backtest = Backtest {
+        moments: moment_regrets(&regrets),
+        ..pooled(parts)
+    };
+    Ok((backtest, drawn))
 }
 
 fn for_each_trace(

@@ -1,19 +1,21 @@
-//! `check`: does a plan still fit what stands in the account?
+//! `check`: does a plan still fit what stands in the account and on the database's hosts?
 
-use std::path::PathBuf;
+mod hosts;
+
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use snapmigrate_models::check::{Findings, check};
 use snapmigrate_models::inventory::Inventory;
 use snapmigrate_models::plan::Plan;
 
-use super::{CliError, ConnectionArgs, Exit, Kind, Ui, files, runtime};
+use super::{CliError, ConnectionArgs, Exit, Kind, Ui, execute, files, runtime};
 use crate::clock::Clock;
 use crate::cloud::{self, Cloud, Transport};
 use crate::measure::{self, MeasureError, Subject};
 use crate::view;
 
-/// Check a plan against the account, or against a profile: findings, and nothing is changed.
+/// Check a plan against the account and the database's hosts, or against a profile: findings, and nothing is changed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit code 3 when a finding forbids executing the plan.
 
@@ -37,11 +39,15 @@ pub struct Args {
 pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     let plan = files::plan(&args.plan)?;
     let inventory = inventory(args, &plan)?;
-    let findings = check(
+    let mut findings = check(
         &plan,
         &inventory,
         args.at.unwrap_or_else(|| Clock::System.now()),
     );
+    if args.profile.is_none() {
+        let journal = execute::beside(&args.plan);
+        runtime::network(hosts::add(&mut findings, &plan, &args.connection, &journal))??;
+    }
     ui.show(&findings, view::findings)?;
     Ok(if findings.refused() {
         Exit::Refused
@@ -85,15 +91,21 @@ fn unseen(error: MeasureError) -> CliError {
 /// Checks `plan` against what stands in the account before anything is done for it; what does not forbid it
 /// is told.
 ///
+/// With `hosts`, how to reach them and the journal that a cutover will be recorded in, those are looked at as well.
+///
 /// # Errors
 /// [`CliError`] when a finding forbids it, with all findings.
 pub async fn before_start(
     source: &Cloud,
     plan: &Plan,
     clock: Clock,
+    hosts: Option<(&ConnectionArgs, &Path)>,
     ui: &Ui,
 ) -> Result<(), CliError> {
-    let findings = check(plan, &fresh(source, plan, clock).await?, clock.now());
+    let mut findings = check(plan, &fresh(source, plan, clock).await?, clock.now());
+    if let Some((connection, journal)) = hosts {
+        hosts::add(&mut findings, plan, connection, journal).await?;
+    }
     if findings.refused() {
         return Err(refusal(&findings));
     }
@@ -141,12 +153,12 @@ mod tests {
         let profile = stage.measure(&scenario).await.expect("a profile");
         let plan = make_plan(&profile, &stage.policy, stage.clock.now(), 1).expect("a plan");
         let ui = Ui::new(false);
-        let fits = before_start(&stage.source, &plan, stage.clock, &ui).await;
+        let fits = before_start(&stage.source, &plan, stage.clock, None, &ui).await;
         assert!(fits.is_ok(), "{fits:?}");
         let mut grown = plan;
         grown.volumes[0].size_gib -= 1;
         let grown = grown.sealed();
-        let refused = before_start(&stage.source, &grown, stage.clock, &ui).await;
+        let refused = before_start(&stage.source, &grown, stage.clock, None, &ui).await;
         let error = refused.expect_err("the volume is larger than planned for");
         assert_eq!(error.kind(), Kind::Refused);
         assert!(error.to_string().contains("GiB, is"), "{error}");

@@ -3,22 +3,20 @@
 
 use std::path::PathBuf;
 
-use snapmigrate_models::step::{Event, Verb};
+use snapmigrate_models::control::Word;
 
-use super::error::Kind;
-use super::{CliError, ConnectionArgs, Exit, StateArgs, Ui, execute, files};
-use crate::clock::Clock;
-use crate::execute::request;
-use crate::journal::{Journal, JournalError, Recorded};
+use super::host::leave_hosts;
+use super::say::{Confirmation, Told, say};
+use super::{CliError, ConnectionArgs, Exit, StateArgs, Ui, execute, files, runtime};
+use crate::journal::Journal;
 
 /// The migration, confirmed by its name, and how to reach both sides.
 #[derive(Debug, clap::Args)]
 struct Confirmed {
     /// Journal of the migration.
     journal: PathBuf,
-    /// Name of the migration, as `status` shows it.
-    #[arg(long, value_name = "NAME")]
-    confirm: Option<String>,
+    #[command(flatten)]
+    confirmation: Confirmation,
     /// File to write the report to, as JSON.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -54,7 +52,8 @@ pub struct RevertArgs {
     discard_target_writes: bool,
 }
 
-/// Declare the migration final, after a comparison without a mismatch: gives up the way back.
+/// Declare the migration final, after a comparison without a mismatch: gives up the way back, and takes away the
+/// helpers that `host install` brought.
 ///
 /// Deletes what later rounds made superfluous and keeps the last two snapshots of each volume with their copies,
 /// unless told otherwise; never the source's volumes, and nothing that is not tagged and in the journal.
@@ -72,12 +71,15 @@ pub struct FinalizeArgs {
 
 /// Says it and goes back.
 pub fn revert(args: &RevertArgs, ui: &Ui) -> Result<Exit, CliError> {
-    let verb = if args.discard_target_writes {
-        Verb::RevertDiscarding
+    let (word, what) = if args.discard_target_writes {
+        let what =
+            "The target is stopped, the source serves, and what the target took is missing there.";
+        (Word::RevertDiscarding, what)
     } else {
-        Verb::Revert
+        let what = "The target is stopped and the source serves, unless the target took writes.";
+        (Word::Revert, what)
     };
-    let exit = args.of.say(&[verb], ui)?;
+    let exit = args.of.say(&[word], what, ui)?;
     // The source serves: here that is what was asked for.
     Ok(if exit == Exit::Stopped {
         Exit::Done
@@ -88,87 +90,41 @@ pub fn revert(args: &RevertArgs, ui: &Ui) -> Result<Exit, CliError> {
 
 /// Says it and cleans up.
 pub fn finalize(args: &FinalizeArgs, ui: &Ui) -> Result<Exit, CliError> {
-    let mut verbs = vec![Verb::Finalize];
+    let mut words = vec![Word::Finalize];
     if args.delete_snapshots {
-        verbs.push(Verb::DeleteSnapshots);
+        words.push(Word::DeleteSnapshots);
     }
-    args.of.say(&verbs, ui)
+    args.of
+        .say(&words, "The way back to the source is given up.", ui)
 }
 
 impl Confirmed {
-    fn say(&self, verbs: &[Verb], ui: &Ui) -> Result<Exit, CliError> {
+    fn say(&self, words: &[Word], what: &str, ui: &Ui) -> Result<Exit, CliError> {
         let recorded = files::journal(&self.journal)?;
-        self.check_name(&recorded)?;
-        check(&recorded, verbs)?;
-        let failed = |error: JournalError| CliError::failed("it was not said").caused_by(error);
-        match Journal::open(&self.journal, &recorded.plan) {
-            Ok(mut journal) => {
-                for verb in verbs {
-                    let event = Event::Operator { verb: *verb };
-                    journal
-                        .append(Clock::System.now(), &event)
-                        .map_err(failed)?;
-                }
-                self.carry_out(journal, verbs, ui)
-            }
-            Err(JournalError::Locked { .. }) => {
-                for verb in verbs {
-                    request(&self.journal, *verb)
-                        .map_err(|error| CliError::failed("it was not said").caused_by(error))?;
-                }
-                ui.note("said; the executor hears it within seconds");
+        let name = self.confirmation.of(&recorded.plan.name, what, ui)?;
+        match say(&self.journal, &recorded, words, Some(&name))? {
+            Told::Journal(journal) => self.carry_out(*journal, words, ui),
+            Told::Executor => {
+                ui.note("said; the executor goes by it");
                 Ok(Exit::Done)
             }
-            Err(error) => Err(failed(error)),
         }
-    }
-
-    fn check_name(&self, recorded: &Recorded) -> Result<(), CliError> {
-        let name = &recorded.plan.name;
-        if self.confirm.as_ref() == Some(name) {
-            return Ok(());
-        }
-        let said = match &self.confirm {
-            Some(other) => format!("--confirm says {other}, the journal is of {name}"),
-            None => "the name of the migration must be given".to_owned(),
-        };
-        Err(CliError::usage(format!("{said}; nothing was changed"))
-            .hint(format!("--confirm {name}, when that is the one you mean")))
     }
 
     /// Final without anything to delete needs no account.
-    fn carry_out(&self, journal: Journal, verbs: &[Verb], ui: &Ui) -> Result<Exit, CliError> {
+    fn carry_out(&self, journal: Journal, words: &[Word], ui: &Ui) -> Result<Exit, CliError> {
         let plan = journal.recorded().plan.clone();
-        if verbs == [Verb::Finalize] && journal.progress().closed.is_some() {
+        if words == [Word::Finalize] && journal.progress().closed.is_some() {
             ui.note("journaled: the migration is final, the way back is given up");
+            runtime::network(leave_hosts(&plan, &self.connection, ui))?;
             return Ok(Exit::Done);
         }
+        let args = execute::Args::going_on(&self.journal, &self.connection, &self.state);
         let args = execute::Args {
-            plan: PathBuf::new(),
             cutover: true,
-            journal: Some(self.journal.clone()),
-            take_over: false,
             output: self.output.clone(),
-            connection: self.connection.clone(),
-            state: self.state.clone(),
+            ..args
         };
         execute::carry_on(&args, &plan, &self.journal, Some(journal), ui)
     }
-}
-
-/// Each must be possible after the ones before it.
-fn check(recorded: &Recorded, verbs: &[Verb]) -> Result<(), CliError> {
-    let mut progress = recorded.progress.clone();
-    for verb in verbs {
-        progress
-            .apply(Clock::System.now(), &Event::Operator { verb: *verb })
-            .map_err(|error| {
-                CliError::new(
-                    Kind::Refused,
-                    "that cannot be done now; nothing was changed",
-                )
-                .caused_by(error)
-            })?;
-    }
-    Ok(())
 }

@@ -11,11 +11,14 @@ use snapmigrate_models::step::{Event, Verb};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use super::host::leave_hosts;
+use super::say::Confirmation;
 use super::{CliError, ConnectionArgs, Exit, Kind, StateArgs, Ui, channel, check, files, runtime};
 use crate::clock::Clock;
 use crate::cloud::{self, Cloud, Connection, Transport};
 use crate::execute::{
-    Claimant, Comparison, Control, Ended, ExecuteError, Hooks, Run, Sides, execute, take_over,
+    Claimant, Comparison, Control, Ended, ExecuteError, Executor, Hooks, Run, Server, Sides,
+    execute, take_over,
 };
 use crate::journal::{Entry, Journal, JournalError};
 use crate::view;
@@ -44,9 +47,11 @@ pub struct Args {
     /// .journal.sqlite].
     #[arg(long, value_name = "FILE")]
     pub(super) journal: Option<PathBuf>,
-    /// Take the migration over from another executor: only when that one certainly runs no more.
+    /// Take the migration over from another executor: only when that one certainly runs no more. Needs the name.
     #[arg(long)]
     pub(super) take_over: bool,
+    #[command(flatten)]
+    pub(super) confirmation: Confirmation,
     /// File to write the report to, as JSON.
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
@@ -56,9 +61,29 @@ pub struct Args {
     pub(super) state: StateArgs,
 }
 
+impl Args {
+    /// To go on with a journal under the plan that is in it.
+    pub(super) fn going_on(journal: &Path, connection: &ConnectionArgs, state: &StateArgs) -> Self {
+        Self {
+            plan: PathBuf::new(),
+            cutover: false,
+            journal: Some(journal.to_owned()),
+            take_over: false,
+            confirmation: Confirmation::default(),
+            output: None,
+            connection: connection.clone(),
+            state: state.clone(),
+        }
+    }
+}
+
 /// Executes, saves, shows.
 pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     let plan = files::plan(&args.plan)?;
+    if args.take_over {
+        let what = "Another executor that still runs would act on the same source: be sure that it does not.";
+        args.confirmation.of(&plan.name, what, ui)?;
+    }
     let path = args.journal.clone().unwrap_or_else(|| beside(&args.plan));
     ui.note(&format!("journal {}", path.display()));
     let begun = path.exists().then(|| opened(&path, &plan)).transpose()?;
@@ -75,6 +100,10 @@ pub(super) fn carry_on(
 ) -> Result<Exit, CliError> {
     let (journal, ended) = runtime::network(drive(args, plan, path, begun, &Doing::all(ui)))??;
     remember(args, plan, &journal, ui);
+    let progress = journal.progress();
+    if progress.is_final() && progress.closed.is_some() {
+        runtime::network(leave_hosts(plan, &args.connection, ui))?;
+    }
     let report = report::build(plan, journal.progress());
     if let Some(output) = &args.output {
         files::save_document(output, &report)?;
@@ -147,7 +176,8 @@ pub(super) async fn drive(
         .as_ref()
         .is_none_or(|journal| journal.progress().entries == 0)
     {
-        check::before_start(&sides.source, plan, Clock::System, ui).await?;
+        let hosts = args.cutover.then_some((&args.connection, path));
+        check::before_start(&sides.source, plan, Clock::System, hosts, ui).await?;
     }
     if args.take_over {
         let taken = take_over(&sides.source, plan).await;
@@ -174,18 +204,40 @@ pub(super) async fn drive(
             ui.note(&line);
         }
     };
+    let mut server = listen(path, plan, ui);
+    let mut control = Control::beside(path, stop);
+    if let Some(server) = &mut server {
+        control = control.over(server);
+    }
     let run = Run {
         clock: Clock::System,
         claimant: claimant(path),
         goal: Goal {
             cutover: args.cutover,
         },
-        control: Control::beside(path, stop),
+        control,
         watcher: &mut watcher,
     };
     let ended = execute(&sides, &mut journal, run).await;
     signals.abort();
+    drop(server);
     Ok((journal, ended.map_err(broken)?))
+}
+
+/// The socket beside the journal; without one the files there still speak.
+fn listen(journal: &Path, plan: &Plan, ui: &Ui) -> Option<Server> {
+    let executor = Executor {
+        journal: journal.to_owned(),
+        name: plan.name.clone(),
+        since: Clock::System.now(),
+    };
+    let opened = Server::open(executor);
+    let unheard = |error: std::io::Error| {
+        ui.note(&format!(
+            "no control socket beside the journal ({error}); verbs are heard through its file within seconds"
+        ));
+    };
+    opened.map_err(unheard).ok()
 }
 
 /// This machine and this journal.
@@ -201,18 +253,24 @@ fn claimant(journal: &Path) -> Claimant {
 
 async fn sides(connection: &ConnectionArgs, plan: &Plan) -> Result<Sides, CliError> {
     let database = plan.policy.database.as_ref();
-    let host = |address: Option<&String>| address.map(|address| channel::open(address)).transpose();
+    let source = reach("source", connection.source_in(&plan.source.region)).await?;
+    let target = reach("target", connection.target(&plan.target.region)).await?;
+    let host = |address: &String, cloud| channel::open(address, cloud);
     Ok(Sides {
-        source: reach("source", connection.source_in(&plan.source.region)).await?,
-        target: reach("target", connection.target(&plan.target.region)).await?,
-        source_host: host(database.map(|database| &database.source_host))?,
-        target_host: host(database.map(|database| &database.target_host))?,
+        source_host: database
+            .map(|database| host(&database.source_host, &source))
+            .transpose()?,
+        target_host: database
+            .map(|database| host(&database.target_host, &target))
+            .transpose()?,
+        source,
+        target,
         comparison: Comparison::Bytes,
         hooks: Hooks::Run,
     })
 }
 
-async fn reach(side: &str, connection: Connection) -> Result<Cloud, CliError> {
+pub(super) async fn reach(side: &str, connection: Connection) -> Result<Cloud, CliError> {
     cloud::connect(&connection, &Transport::Network, Clock::System)
         .await
         .map_err(|error| {
@@ -288,6 +346,15 @@ fn broken(error: ExecuteError) -> CliError {
         ExecuteError::Claim(_) => CliError::failed("the executor cannot begin")
             .caused_by(error)
             .hint("snapmigrate policy PLAN prints what the source role must be allowed"),
+        ExecuteError::Unwritten { source_serves, .. } => {
+            let kind = match source_serves {
+                true => Kind::Stopped,
+                false => Kind::Waiting,
+            };
+            CliError::new(kind, "the journal takes no entry any more")
+                .caused_by(error)
+                .hint("make room on its disk and run the same command again: it looks up what the last step did")
+        }
         ExecuteError::Journal(_) | ExecuteError::Control { .. } => {
             CliError::failed("the executor cannot go on")
                 .caused_by(error)

@@ -56,6 +56,10 @@ struct Serve {
     /// Attach volumes as loop devices; needs root.
     #[arg(long, conflicts_with = "traced")]
     loop_devices: bool,
+    /// What runs the commands that SSM SendCommand sends: called with the instance's id, the command on standard input;
+    /// without it no instance is managed.
+    #[arg(long, value_name = "PROGRAM")]
+    run_command: Option<PathBuf>,
     /// Let volumes hold versions instead of bytes: large ones take no space, and a block's bytes are made up
     /// from its version.
     #[arg(long)]
@@ -73,6 +77,9 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     let LabVerb::Serve(args) = &args.verb;
     let options = options(args)?;
     let lab = Lab::open(&options).map_err(|error| unusable(args, error))?;
+    if let Some(agent) = &args.run_command {
+        lab.run_commands_with(agent.clone());
+    }
     lab.notices().iter().for_each(|notice| ui.note(notice));
     runtime::threads(listen(lab, args, ui))?
 }

@@ -12,14 +12,17 @@ mod control;
 mod error;
 mod execute;
 mod files;
+mod host;
 mod journal;
 mod lab;
+mod limits;
 mod measure;
 mod plan;
 mod policy;
 mod rehearse;
 mod runbook;
 mod runtime;
+mod say;
 mod schema;
 mod state;
 mod status;
@@ -33,7 +36,6 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use snapmigrate_models::step::Verb;
 
 pub use connection::ConnectionArgs;
 pub use error::{CliError, Exit, Kind};
@@ -73,14 +75,13 @@ enum Command {
     Journal(journal::Args),
     Execute(Box<execute::Args>),
     Try(Box<trial::Args>),
-    /// Hold the cutover; rounds go on.
-    Postpone(control::Args),
-    /// Cut over as soon as the bounds allow, without waiting for the window.
-    Cutover(control::Args),
-    /// Stop, and leave the source serving.
+    Postpone(control::PostponeArgs),
+    Cutover(control::CutoverArgs),
     Abort(control::AbortArgs),
+    Limits(limits::Args),
     Revert(Box<confirmed::RevertArgs>),
     Finalize(Box<confirmed::FinalizeArgs>),
+    Host(Box<host::Args>),
     Policy(policy::Args),
     Backtest(Box<backtest::Args>),
     Schema(schema::Args),
@@ -99,11 +100,13 @@ impl Command {
             Self::Journal(args) => journal::run(&args, ui),
             Self::Rehearse(args) => rehearse::run(&args, ui),
             Self::Runbook(args) => runbook::run(&args, ui),
+            Self::Host(args) => host::run(&args, ui),
             Self::Policy(args) => policy::run(&args, ui),
             Self::Try(args) => trial::run(&args, ui),
             Self::Execute(args) => execute::run(&args, ui),
-            Self::Postpone(args) => control::run(&args, Verb::Postpone, ui),
-            Self::Cutover(args) => control::run(&args, Verb::Cutover, ui),
+            Self::Postpone(args) => control::postpone(&args, ui),
+            Self::Cutover(args) => control::cutover(&args, ui),
+            Self::Limits(args) => limits::run(&args, ui),
             Self::Abort(args) => control::abort(&args, ui),
             Self::Revert(args) => confirmed::revert(&args, ui),
             Self::Finalize(args) => confirmed::finalize(&args, ui),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use snapmigrate_models::control::Word;
 use snapmigrate_models::decide::{Goal, admissible};
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::policy::TransferPath;
@@ -9,8 +10,9 @@ use snapmigrate_models::step::{Action, Event, Verb};
 use snapmigrate_models::trial::TrialReport;
 
 use super::error::Kind;
+use super::say::say;
 use super::{CliError, ConnectionArgs, Exit, StateArgs, Ui, execute, runtime};
-use crate::execute::{Ended, request};
+use crate::execute::Ended;
 use crate::journal::{Journal, JournalError};
 use crate::view;
 
@@ -59,8 +61,7 @@ pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     match begun {
         Ok(begun) => try_now(args, (&plan, &path), begun, ui),
         Err(JournalError::Locked { .. }) => {
-            request(&path, Verb::Try)
-                .map_err(|error| CliError::failed("it was not said").caused_by(error))?;
+            say(&path, &super::files::journal(&path)?, &[Word::Try], None)?;
             ui.note("said; the executor tries a restore when the next round is in the target");
             Ok(Exit::Done)
         }
@@ -92,15 +93,7 @@ fn try_now(
     begun: Option<Journal>,
     ui: &Ui,
 ) -> Result<Exit, CliError> {
-    let of = execute::Args {
-        plan: args.plan.clone(),
-        cutover: false,
-        journal: Some(path.to_owned()),
-        take_over: false,
-        output: None,
-        connection: args.connection.clone(),
-        state: args.state.clone(),
-    };
+    let of = execute::Args::going_on(path, &args.connection, &args.state);
     let before = begun
         .as_ref()
         .map(|journal| journal.progress().trial.clone());

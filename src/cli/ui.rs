@@ -1,6 +1,6 @@
 //! The one place that writes to the terminal. A reader that went away is no error.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -66,6 +66,23 @@ impl Ui {
     /// better place to say so.
     pub fn note(&self, text: &str) {
         written(write_line(&mut io::stderr().lock(), text)).unwrap_or_default();
+    }
+
+    /// Asks a question on a terminal and reads a line; none where nobody sits.
+    #[must_use]
+    pub fn ask(&self, question: &str) -> Option<String> {
+        let mut err = io::stderr();
+        if !(io::stdin().is_terminal() && err.is_terminal()) {
+            return None;
+        }
+        written(
+            err.write_all(question.as_bytes())
+                .and_then(|()| err.flush()),
+        )
+        .unwrap_or_default();
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).ok()?;
+        Some(line.trim().to_owned())
     }
 
     /// Shows an error and gives its exit code.

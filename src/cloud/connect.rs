@@ -184,6 +184,7 @@ fn clients(config: &SdkConfig, region: Region, clock: Clock, in_lab: bool) -> Cl
         region,
         clock,
         endpoint_url: config.endpoint_url().map(str::to_owned),
+        is_networked: !in_lab,
         ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
         ebs: aws_sdk_ebs::Client::from_conf(ebs.build()),
         cloudwatch: aws_sdk_cloudwatch::Client::new(config),

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use aws_sdk_ebs::config::StalledStreamProtectionConfig;
 use aws_sdk_ebs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ebs::operation::complete_snapshot::CompleteSnapshotError;
 use aws_sdk_ebs::operation::get_snapshot_block::GetSnapshotBlockError;
@@ -13,6 +14,7 @@ use aws_sdk_ebs::operation::put_snapshot_block::PutSnapshotBlockError;
 use aws_sdk_ebs::operation::start_snapshot::StartSnapshotError;
 use aws_sdk_ebs::types::error::ValidationException;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::byte_stream::ByteStream;
 use aws_smithy_types::retry::RetryConfig;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,9 +23,10 @@ use snapmigrate_models::ids::SnapshotId;
 use snapmigrate_models::step::FailureClass;
 
 use super::blocks::{PAGE_BLOCKS, ascending, integrity};
+use super::carrier::Carrier;
 use super::error::classify;
 use super::{Cloud, CloudError};
-use crate::buffers::Pool;
+use crate::buffers::{BLOCK, Pool};
 
 /// Bytes of a block (EBS direct APIs, block size).
 pub(super) const BLOCK_BYTES: i32 = 524_288;
@@ -88,11 +91,19 @@ impl Cloud {
     /// The EBS direct APIs without repetition: for transfers that govern their own rate.
     #[must_use]
     pub fn direct(&self) -> Direct {
-        let config = self.ebs.config().to_builder();
-        let config = config.retry_config(RetryConfig::disabled()).build();
+        let pool = Arc::<Pool>::default();
+        let config = self.ebs.config();
+        // A block is whole when its answer is handed over: nothing is left that could stall.
+        let mut governed = config
+            .to_builder()
+            .retry_config(RetryConfig::disabled())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        if let Some(ordinary) = config.http_client().filter(|_| self.is_networked) {
+            governed = governed.http_client(Carrier::new(ordinary, Arc::clone(&pool)));
+        }
         Direct {
-            client: aws_sdk_ebs::Client::from_conf(config),
-            pool: Arc::default(),
+            client: aws_sdk_ebs::Client::from_conf(governed.build()),
+            pool,
         }
     }
 }
@@ -112,6 +123,12 @@ impl ListedPage {
 }
 
 impl Direct {
+    /// Whether blocks wait for buffers: what was read fills all of them.
+    #[must_use]
+    pub fn is_out_of_buffers(&self) -> bool {
+        self.pool.is_empty()
+    }
+
     pub(super) const fn client(&self) -> &aws_sdk_ebs::Client {
         &self.client
     }
@@ -206,19 +223,31 @@ impl Direct {
         };
         let promised = answer.checksum().and_then(digest);
         let promised = promised.ok_or_else(|| broken("the answer has no SHA-256 checksum"))?;
-        let mut buffer = self.pool.lend().await;
-        while let Some(piece) = answer.block_data.next().await {
-            let piece = piece.map_err(|error| broken(&format!("the body broke off: {error}")))?;
-            buffer
-                .put(&piece)
-                .ok_or_else(|| broken("the answer is longer than a block"))?;
+        let bytes = self.gathered(&mut answer.block_data).await;
+        let bytes = bytes.map_err(|error| broken(&error.to_string()))?;
+        Ok(BlockBody { promised, bytes })
+    }
+
+    /// One piece is as it was carried, in a buffer of the pool; pieces are put together in one.
+    async fn gathered(&self, body: &mut ByteStream) -> Result<Bytes, Gathering> {
+        let first = body.next().await.transpose()?.unwrap_or_default();
+        if first.len() == BLOCK {
+            return match body.next().await {
+                None => Ok(first),
+                Some(_) => Err(TOO_LONG.into()),
+            };
         }
-        Ok(BlockBody {
-            promised,
-            bytes: Bytes::from_owner(buffer),
-        })
+        let mut buffer = self.pool.lend().await;
+        buffer.put(&first).ok_or(TOO_LONG)?;
+        while let Some(piece) = body.next().await {
+            buffer.put(&piece?).ok_or(TOO_LONG)?;
+        }
+        Ok(Bytes::from_owner(buffer))
     }
 }
+
+type Gathering = Box<dyn std::error::Error + Send + Sync>;
+const TOO_LONG: &str = "the answer is longer than a block";
 
 fn parameters(start: &PageStart) -> (Option<i32>, Option<String>) {
     match start {

@@ -4,6 +4,8 @@
 //! names and says what AWS answered, with every error sorted into a class.
 
 mod blocks;
+mod carrier;
+mod command;
 mod connect;
 mod convert;
 mod direct;
@@ -19,6 +21,7 @@ mod wire;
 mod write;
 
 pub use blocks::{BlockRuns, SnapshotBlock};
+pub use command::CommandOutput;
 pub use connect::{Connection, Transport, connect};
 pub use direct::{BlockBody, Direct, ListedBlock, ListedPage, ListedPair, PageStart};
 pub use error::CloudError;
@@ -44,6 +47,8 @@ pub struct Cloud {
     region: Region,
     clock: Clock,
     endpoint_url: Option<String>,
+    /// Whether calls leave this process.
+    is_networked: bool,
     ec2: aws_sdk_ec2::Client,
     ebs: aws_sdk_ebs::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use snapmigrate_models::ids::VolumeId;
 use snapmigrate_models::inventory::SnapshotFacts;
+use snapmigrate_models::units::Timestamp;
 
 use super::failure::Failure;
 use super::names::VOLUME_TAG;
@@ -25,7 +26,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub(super) struct Found {
     /// One usable snapshot per source volume: the earliest.
     pub(super) usable: BTreeMap<VolumeId, SnapshotFacts>,
-    /// In `error`, or a second one for the same volume.
+    /// In `error`, stuck, or a second one for the same volume.
     pub(super) spare: Vec<SnapshotFacts>,
 }
 
@@ -36,11 +37,12 @@ impl Found {
             .all(|volume| self.usable.contains_key(volume))
     }
 
-    fn sort(facts: Vec<SnapshotFacts>) -> Self {
+    fn sort(facts: Vec<SnapshotFacts>, stuck_before: Timestamp) -> Self {
         let mut found = Self::default();
         for snapshot in facts {
             let volume = source_volume(&snapshot);
-            if snapshot.state == "error" || found.usable.contains_key(&volume) {
+            let stuck = snapshot.state == "pending" && snapshot.started_at < stuck_before;
+            if stuck || snapshot.state == "error" || found.usable.contains_key(&volume) {
                 found.spare.push(snapshot);
             } else {
                 found.usable.insert(volume, snapshot);
@@ -50,7 +52,7 @@ impl Found {
     }
 }
 
-/// Snapshots with these tags. When `answer_lost`, waits until all of `volumes` are covered or the
+/// Snapshots with these tags; one that has been pending since before `stuck_before` is of no use. When `answer_lost`, waits until all of `volumes` are covered or the
 /// lookup had time to catch up.
 pub(super) async fn find(
     cloud: &Cloud,
@@ -58,10 +60,11 @@ pub(super) async fn find(
     tags: &Tags,
     volumes: &[VolumeId],
     answer_lost: bool,
+    stuck_before: Timestamp,
 ) -> Result<Found, Failure> {
     let since = clock.stopwatch();
     loop {
-        let found = Found::sort(cloud.snapshots_tagged(tags).await?);
+        let found = Found::sort(cloud.snapshots_tagged(tags).await?, stuck_before);
         if found.covers(volumes) || !answer_lost || since.seconds() >= LAG_SECONDS {
             return Ok(found);
         }

@@ -40,17 +40,6 @@ struct Claim {
 
 const FORMAT: &str = "snapmigrate.claim/1";
 
-/// The parameter: one per source, whatever the migration is called.
-#[must_use]
-pub fn parameter_name(plan: &Plan) -> String {
-    let instance = plan.source.instance.as_ref().map(ToString::to_string);
-    let volume = plan
-        .volumes
-        .first()
-        .map(|planned| planned.volume.to_string());
-    format!("/snapmigrate/{}", instance.or(volume).unwrap_or_default())
-}
-
 /// The claim of one executor.
 pub(super) struct Holder<'a> {
     pub(super) source: &'a Cloud,
@@ -69,7 +58,7 @@ impl Holder<'_> {
         loop {
             match self.once().await {
                 Ok(None) => return Ok(None),
-                Ok(Some(other)) => return Ok(Some(held(&parameter_name(self.plan), &other))),
+                Ok(Some(other)) => return Ok(Some(held(&self.plan.claim_parameter(), &other))),
                 Err(error) if !passes(&error) => return Err(error),
                 Err(_) if control.stop_asked() => return Ok(Some(unknown())),
                 Err(_) => self.clock.sleep(Duration::from_secs(PAUSE_SECONDS)).await,
@@ -79,7 +68,7 @@ impl Holder<'_> {
 
     /// Whoever else holds it.
     async fn once(&self) -> Result<Option<String>, CloudError> {
-        let name = parameter_name(self.plan);
+        let name = self.plan.claim_parameter();
         let claim = Claim {
             format: FORMAT.to_owned(),
             plan: self.plan.digest.clone(),
@@ -102,7 +91,7 @@ impl Holder<'_> {
     /// Gives it up when a run ended in order and the source serves. Behind the fence only one journal knows how
     /// things stand, so the claim stays, after a cutover for good. What cannot be given up now is taken up again from here, or taken over.
     pub(super) async fn release(&self) {
-        let name = parameter_name(self.plan);
+        let name = self.plan.claim_parameter();
         if let Ok(Some(value)) = self.source.parameter(&name).await
             && self.is_ours(&value)
         {
@@ -116,7 +105,7 @@ impl Holder<'_> {
 /// # Errors
 /// [`CloudError`].
 pub async fn take_over(source: &Cloud, plan: &Plan) -> Result<(), CloudError> {
-    source.delete_parameter(&parameter_name(plan)).await
+    source.delete_parameter(&plan.claim_parameter()).await
 }
 
 const fn passes(error: &CloudError) -> bool {

@@ -1,27 +1,56 @@
-//! What the operator says while the executor runs: a small file beside the journal, one verb a line.
+//! What the operator says while the executor runs: over its socket, by words in a file beside the journal, or by a
+//! flag file that holds the cutover for as long as it exists.
 //!
-//! The file is locked by whoever touches it. A verb is taken out only after it is in the journal;
-//! one that is journaled twice after a crash means the same.
+//! A word counts when it is in the journal, and is answered or taken out of its file only then; one that is journaled
+//! twice after a crash means the same. It must not know what a word leads to.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+mod client;
+mod place;
+mod server;
+mod words;
+
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
-use snapmigrate_models::step::Verb;
-use tokio::sync::watch;
+use snapmigrate_models::control::Answer;
+use snapmigrate_models::policy::PolicyLimits;
+use snapmigrate_models::step::{Event, Verb};
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use client::{SpeakError, speak};
+pub use place::flag;
+pub use server::{Executor, Server};
+pub use words::request;
 
 use super::ExecuteError;
+use crate::clock::Clock;
+use crate::journal::Journal;
 
-/// How often the file is looked at.
-pub(super) const LOOK: Duration = Duration::from_secs(5);
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// A word that somebody waits for an answer to.
+#[derive(Debug)]
+struct Said {
+    word: Spoken,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// What can be said.
+#[derive(Debug)]
+enum Spoken {
+    Verb(Verb),
+    Limits(PolicyLimits),
+}
 
 /// Ways to speak to a running executor.
 #[derive(Debug, Default)]
 pub struct Control {
-    file: Option<PathBuf>,
+    journal: Option<PathBuf>,
     stop: Option<watch::Receiver<bool>>,
+    said: Option<mpsc::Receiver<Said>>,
+    heard: VecDeque<Said>,
 }
 
 impl Control {
@@ -31,118 +60,140 @@ impl Control {
         Self::default()
     }
 
-    /// Verbs come through the file beside `journal`; `stop` turns true when the process should end.
+    /// Words come through the files beside `journal`; `stop` turns true when the process should end.
     #[must_use]
     pub fn beside(journal: &Path, stop: watch::Receiver<bool>) -> Self {
         Self {
-            file: Some(path_of(journal)),
+            journal: Some(journal.to_owned()),
             stop: Some(stop),
+            ..Self::default()
         }
     }
 
+    /// Words come over `server`, too.
+    #[must_use]
+    pub fn over(mut self, server: &mut Server) -> Self {
+        self.said = server.take_words();
+        self
+    }
+
     pub(super) fn is_silent(&self) -> bool {
-        self.file.is_none() && self.stop.is_none()
+        self.journal.is_none() && self.stop.is_none()
     }
 
     pub(super) fn stop_asked(&self) -> bool {
         self.stop.as_ref().is_some_and(|stop| *stop.borrow())
     }
 
-    /// Returns when a stop was asked for, or when it is time to look at the file again.
+    /// Returns when a stop was asked for, when something was said, or when it is time to look at the files again.
     pub(super) async fn wait(&mut self) {
-        let Some(stop) = self.stop.as_mut().filter(|stop| !*stop.borrow()) else {
-            return tokio::time::sleep(LOOK).await;
-        };
-        // A sender that is gone asks for nothing any more: the timer decides then.
-        let asked = async {
-            if stop.wait_for(|asked| *asked).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        let _ = tokio::time::timeout(LOOK, asked).await;
+        let Self {
+            stop, said, heard, ..
+        } = self;
+        tokio::select! {
+            () = asked(stop) => {}
+            word = next(said) => heard.push_back(word),
+            () = tokio::time::sleep(LOOK) => {}
+        }
     }
 
-    /// Verbs said since the last look; `keep` makes each durable before it is taken out.
-    pub(super) fn hear(
-        &self,
-        mut keep: impl FnMut(Verb) -> Result<(), ExecuteError>,
-    ) -> Result<(), ExecuteError> {
-        let Some(path) = self.file.as_ref().filter(|path| path.exists()) else {
+    /// Takes what was said since the last time into the journal.
+    pub(super) fn hear(&mut self, journal: &mut Journal, clock: Clock) -> Result<(), ExecuteError> {
+        let Some(path) = self.journal.clone() else {
             return Ok(());
         };
-        let mut file = locked(path)?;
-        let mut text = String::new();
-        file.read_to_string(&mut text)
-            .map_err(|source| refused(path, source))?;
-        for verb in text.lines().filter_map(parse) {
-            keep(verb)?;
+        while let Some(Said { word, answer }) = self.next_heard() {
+            let kept = match word {
+                Spoken::Verb(verb) => keep(journal, clock, verb, &path)?,
+                Spoken::Limits(new) => match limited(journal, new) {
+                    Ok(event) => append(journal, clock, &event)?,
+                    Err(reason) => Answer::Refused { reason },
+                },
+            };
+            // A client that went away meanwhile finds its word in the journal.
+            drop(answer.send(kept));
         }
-        file.set_len(0).map_err(|source| refused(path, source))
+        words::take(&path, |verb| keep(journal, clock, verb, &path).map(drop))?;
+        hear_flag(&path, journal, clock)
+    }
+
+    fn next_heard(&mut self) -> Option<Said> {
+        let waiting = || self.said.as_mut()?.try_recv().ok();
+        self.heard.pop_front().or_else(waiting)
     }
 }
 
-/// Says a verb to the executor that writes `journal`, now or when it next looks.
+/// A word in the journal, or why it means nothing now.
+fn keep(
+    journal: &mut Journal,
+    clock: Clock,
+    verb: Verb,
+    path: &Path,
+) -> Result<Answer, ExecuteError> {
+    if verb == Verb::Cutover && flag(path).exists() {
+        let flag = flag(path).display().to_string();
+        let reason = format!("{flag} holds the cutover for as long as it exists: remove it first");
+        return Ok(Answer::Refused { reason });
+    }
+    append(journal, clock, &Event::Operator { verb })
+}
+
+fn append(journal: &mut Journal, clock: Clock, event: &Event) -> Result<Answer, ExecuteError> {
+    if let Err(refused) = journal.progress().check(event) {
+        let reason = refused.to_string();
+        return Ok(Answer::Refused { reason });
+    }
+    let entry = journal.append(clock.now(), event)?;
+    Ok(Answer::Journaled {
+        seq: entry.seq,
+        at: entry.at,
+    })
+}
+
+/// Limits beside those in force, as an entry.
 ///
 /// # Errors
-/// [`ExecuteError::Control`] when the file cannot be written.
-pub fn request(journal: &Path, verb: Verb) -> Result<(), ExecuteError> {
-    let path = path_of(journal);
-    let mut file = locked(&path)?;
-    let line = format!("{}\n", word(verb));
-    let written = file
-        .seek(SeekFrom::End(0))
-        .and_then(|_| file.write_all(line.as_bytes()));
-    written
-        .and_then(|()| file.sync_all())
-        .map_err(|source| refused(&path, source))
+/// In words, when they are none that can be wished for.
+pub fn limited(journal: &Journal, new: PolicyLimits) -> Result<Event, String> {
+    let recorded = journal.recorded();
+    let in_force = recorded.progress.limits.over(&recorded.plan.policy);
+    let in_force = in_force.map_err(|error| error.to_string())?;
+    new.over(&in_force).map_err(|error| error.to_string())?;
+    Ok(Event::Limited {
+        old: new.as_in(&in_force),
+        new,
+    })
 }
 
-const WORDS: [(&str, Verb); 8] = [
-    ("postpone", Verb::Postpone),
-    ("cutover", Verb::Cutover),
-    ("try", Verb::Try),
-    ("abort", Verb::Abort),
-    ("revert", Verb::Revert),
-    ("revert-discarding", Verb::RevertDiscarding),
-    ("finalize", Verb::Finalize),
-    ("delete-snapshots", Verb::DeleteSnapshots),
-];
-
-fn parse(line: &str) -> Option<Verb> {
-    WORDS
-        .iter()
-        .find(|(word, _)| *word == line.trim())
-        .map(|(_, verb)| *verb)
+/// The flag file: postponed while it exists, released when it is gone.
+fn hear_flag(path: &Path, journal: &mut Journal, clock: Clock) -> Result<(), ExecuteError> {
+    let orders = journal.progress().orders;
+    let verb = match flag(path).exists() {
+        true if !orders.postponed => Verb::PostponeByFlag,
+        false if orders.flagged => Verb::Release,
+        _ => return Ok(()),
+    };
+    keep(journal, clock, verb, path).map(drop)
 }
 
-fn word(verb: Verb) -> &'static str {
-    WORDS
-        .iter()
-        .find(|(_, known)| *known == verb)
-        .map_or("resume", |(word, _)| word)
-}
-
-fn path_of(journal: &Path) -> PathBuf {
-    let mut name = journal.as_os_str().to_owned();
-    name.push(".control");
-    name.into()
-}
-
-fn locked(path: &Path) -> Result<File, ExecuteError> {
-    let options = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path);
-    let file = options.map_err(|source| refused(path, source))?;
-    flock(&file, FlockOperation::LockExclusive).map_err(|errno| refused(path, errno.into()))?;
-    Ok(file)
-}
-
-fn refused(path: &Path, source: std::io::Error) -> ExecuteError {
-    ExecuteError::Control {
-        path: path.display().to_string(),
-        source,
+/// Returns when a stop is asked for. A sender that is gone asks for nothing any more.
+async fn asked(stop: &mut Option<watch::Receiver<bool>>) {
+    if let Some(stop) = stop.as_mut().filter(|stop| !*stop.borrow())
+        && stop.wait_for(|asked| *asked).await.is_ok()
+    {
+        return;
     }
+    std::future::pending().await
 }
+
+async fn next(said: &mut Option<mpsc::Receiver<Said>>) -> Said {
+    if let Some(words) = said
+        && let Some(word) = words.recv().await
+    {
+        return word;
+    }
+    std::future::pending().await
+}
+
+#[cfg(test)]
+mod tests;

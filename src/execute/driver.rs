@@ -1,6 +1,7 @@
 //! The loop: decide, append, act, append.
 
 use std::pin::pin;
+use std::sync::Arc;
 
 use snapmigrate_models::decide::{Goal, Next, admissible, decide};
 use snapmigrate_models::plan::Plan;
@@ -15,7 +16,8 @@ use super::control::Control;
 use super::failure::Failure;
 use super::{Ended, ExecuteError, Sides};
 use crate::clock::Clock;
-use crate::journal::{Entry, Journal};
+use crate::journal::{Entry, Journal, JournalError};
+use crate::quiesce::protocol::Unfence;
 
 /// How to run.
 pub struct Run<'a> {
@@ -55,12 +57,15 @@ pub async fn execute(
         return Ok(other);
     }
     let mut driver = Driver {
-        plan: &plan,
+        plan: Arc::new(plan.clone()),
         sides,
         journal,
         run,
     };
-    let ended = driver.run_to_its_end().await?;
+    let ended = match driver.run_to_its_end().await {
+        Err(ExecuteError::Journal(source)) => return Err(driver.let_go(source).await),
+        ended => ended?,
+    };
     if !driver.journal.progress().may_be_fenced() {
         holder.release().await;
     }
@@ -68,7 +73,7 @@ pub async fn execute(
 }
 
 struct Driver<'a, 'r> {
-    plan: &'a Plan,
+    plan: Arc<Plan>,
     sides: &'a Sides,
     journal: &'a mut Journal,
     run: Run<'r>,
@@ -117,10 +122,16 @@ impl Driver<'_, '_> {
                 return Ok(ended);
             }
             let now = self.run.clock.now();
-            match decide(self.plan, self.journal.progress(), self.run.goal, now) {
+            match decide(&self.plan, self.journal.progress(), self.run.goal, now) {
                 Next::Act { action, reason } => self.step(action, reason).await?,
                 Next::WaitUntil { at, reason } => self.wait(at, reason).await?,
-                Next::AwaitOperator { reason } => return Ok(Ended::AwaitingOperator { reason }),
+                Next::Adopt { plan, reason } => self.adopt(*plan, reason)?,
+                Next::AwaitOperator { reason } => {
+                    self.append(&Event::Awaiting {
+                        reason: reason.clone(),
+                    })?;
+                    return Ok(Ended::AwaitingOperator { reason });
+                }
                 Next::Stop { outcome, reason } => {
                     self.append(&Event::Closed { outcome, reason })?;
                     return Ok(ended(self.journal.progress()));
@@ -132,6 +143,18 @@ impl Driver<'_, '_> {
     fn append(&mut self, event: &Event) -> Result<(), ExecuteError> {
         let at = self.run.clock.now();
         self.journal.append(at, event)?;
+        let recorded = self.journal.recorded();
+        if let Some(entry) = recorded.entries.last() {
+            (self.run.watcher)(entry, &recorded.progress);
+        }
+        Ok(())
+    }
+
+    /// Goes on under a child plan: what was made keeps its names, what is to come follows the child.
+    fn adopt(&mut self, child: Plan, reason: String) -> Result<(), ExecuteError> {
+        let at = self.run.clock.now();
+        self.journal.adopt(&child, at, Some(reason))?;
+        self.plan = Arc::new(child);
         let recorded = self.journal.recorded();
         if let Some(entry) = recorded.entries.last() {
             (self.run.watcher)(entry, &recorded.progress);
@@ -181,11 +204,12 @@ impl Driver<'_, '_> {
         attempt: u32,
         before: &Progress,
     ) -> Result<Result<StepResult, Failure>, ExecuteError> {
-        let (sides, plan, clock) = (self.sides, self.plan, self.run.clock);
+        let (sides, clock) = (self.sides, self.run.clock);
+        let plan = Arc::clone(&self.plan);
         let (goal, deadline) = (self.run.goal, self.lease_end());
         let context = Context {
             sides,
-            plan,
+            plan: &plan,
             clock,
             goal,
             progress: before,
@@ -252,20 +276,14 @@ impl Driver<'_, '_> {
 
     /// Journals what the operator said; true when it was something.
     fn listen(&mut self) -> Result<bool, ExecuteError> {
-        let mut verbs = Vec::new();
+        let known = self.journal.recorded().entries.len();
         let Self { journal, run, .. } = self;
-        run.control.hear(|verb| {
-            if journal.progress().check(&Event::Operator { verb }).is_ok() {
-                journal.append(run.clock.now(), &Event::Operator { verb })?;
-                verbs.push(verb);
-            }
-            Ok(())
-        })?;
+        run.control.hear(journal, run.clock)?;
         let recorded = self.journal.recorded();
-        for entry in recorded.entries.iter().rev().take(verbs.len()).rev() {
+        for entry in &recorded.entries[known..] {
             (self.run.watcher)(entry, &recorded.progress);
         }
-        Ok(!verbs.is_empty())
+        Ok(recorded.entries.len() > known)
     }
 
     /// Leaves at once while the source serves; behind the fence goes back first; after the commit
@@ -298,6 +316,45 @@ impl Driver<'_, '_> {
 }
 
 impl Driver<'_, '_> {
+    /// Without a journal nothing may be done but one thing, which the host does by itself at the end of the lease
+    /// anyway: a fence that is not permanent is taken back. Every later step behind it is refused by the host.
+    async fn let_go(&self, source: JournalError) -> ExecuteError {
+        let progress = self.journal.progress();
+        let leased = progress.fence.as_ref().filter(|_| {
+            !progress.committed() && !progress.commit_in_doubt() && progress.activated.is_none()
+        });
+        let (source_serves, state) = match leased {
+            _ if !progress.may_be_fenced() => (true, "nothing is fenced, the source serves".into()),
+            _ if progress.target_serves() => (false, "the target serves".into()),
+            None => {
+                let state =
+                    "the fence may be permanent: nobody serves until the same command has gone on";
+                (false, state.into())
+            }
+            Some(fence) => self.taken_back(fence.epoch).await,
+        };
+        ExecuteError::Unwritten {
+            source,
+            state,
+            source_serves,
+        }
+    }
+
+    async fn taken_back(&self, epoch: u64) -> (bool, String) {
+        let told = match &self.sides.source_host {
+            Some(host) => host.call(Unfence { epoch }).await.is_ok(),
+            None => false,
+        };
+        let seconds = self.plan.policy.lease_seconds;
+        let state = match told {
+            true => "the fence was taken back, the source serves".to_owned(),
+            false => format!(
+                "the source's host did not answer: by itself it takes the fence back within {seconds:.0} s"
+            ),
+        };
+        (told, state)
+    }
+
     fn call_off_revert(&mut self) -> Result<(), ExecuteError> {
         let state = self.journal.progress().revert.as_ref().map(|r| r.state);
         let early = matches!(state, Some(RevertState::Asked | RevertState::Leased));

@@ -18,8 +18,8 @@ use std::fmt;
 use snapmigrate_models::report::RunOutcome;
 use snapmigrate_models::step::{VolumeDelta, VolumePair};
 
-pub use claim::{Claimant, parameter_name, take_over};
-pub use control::{Control, request};
+pub use claim::{Claimant, take_over};
+pub use control::{Control, Executor, Server, SpeakError, flag, limited, request, speak};
 pub use driver::{Run, execute};
 
 use crate::cloud::{Cloud, CloudError};
@@ -120,7 +120,18 @@ pub enum ExecuteError {
     /// The journal refused.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The control file refused.
+    /// The journal took no entry any more: a full disk, most likely.
+    #[error("nothing can be journaled any more, and nothing was done since; {state}")]
+    Unwritten {
+        /// What the journal said.
+        #[source]
+        source: JournalError,
+        /// Who serves, or when that is known.
+        state: String,
+        /// The source certainly serves.
+        source_serves: bool,
+    },
+    /// A control file refused.
     #[error("{path}: {source}")]
     Control {
         /// File.

@@ -92,3 +92,33 @@ fn the_direct_path_has_a_reader_that_can_do_nothing_else() {
     }
     assert!(!allows(&policies.source, "ec2:ModifySnapshotAttribute"));
 }
+
+#[test]
+fn only_a_host_that_is_reached_by_ssm_is_commanded_and_only_that_one() {
+    let mut plan = example();
+    assert!(!allows(&policies(&plan).source, "ssm:SendCommand"));
+    plan.policy.database = Some(snapmigrate_models::policy::DatabasePolicy {
+        engine: "postgres".into(),
+        source_host: "ssm:i-0123456789abcdef0/run/x.sock".into(),
+        target_host: "ssh:db2".into(),
+        helper_sha256: None,
+    });
+    let policies = policies(&plan);
+    assert!(!allows(&policies.target, "ssm:SendCommand"));
+    let sends = policies
+        .source
+        .statements
+        .iter()
+        .find(|s| s.actions.contains(&"ssm:SendCommand"));
+    let resources = &sends.expect("it is allowed").resources;
+    assert!(
+        resources
+            .iter()
+            .any(|arn| arn.ends_with("instance/i-0123456789abcdef0")),
+        "{resources:?}"
+    );
+    assert!(
+        resources.iter().all(|arn| !arn.contains('*')),
+        "{resources:?}"
+    );
+}

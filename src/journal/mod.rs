@@ -50,6 +50,8 @@ pub struct Recorded {
     pub plan: Plan,
     /// Digest of the plan it was begun with.
     pub begun_with: String,
+    /// Digests of all plans it was carried out under, the first one first.
+    pub plans: Vec<String>,
     /// Version of the tool that began the journal.
     pub tool_version: String,
     /// Entries, oldest first.
@@ -97,10 +99,14 @@ pub struct Journal {
     store: Store,
     recorded: Recorded,
     _lock: Option<Lock>,
+    /// Tests only: so many more entries fit on the disk.
+    #[cfg(test)]
+    room: u64,
 }
 
 impl Journal {
-    /// Opens the journal of `plan` at `path`, or begins it when there is none.
+    /// Opens the journal of `plan` at `path`, or begins it when there is none. Where children of `plan` took over, it
+    /// goes on under the last of them.
     ///
     /// # Errors
     /// [`JournalError`] when another executor writes it, it belongs to another plan, is of a newer
@@ -109,7 +115,7 @@ impl Journal {
         let lock = Lock::take(path)?;
         let store = Store::writable(path, plan)?;
         let recorded = store.load()?;
-        if recorded.plan.digest != plan.digest {
+        if !recorded.plans.contains(&plan.digest) {
             return Err(JournalError::ForeignPlan {
                 path: path.to_owned(),
                 journal: recorded.plan.digest,
@@ -120,6 +126,8 @@ impl Journal {
             store,
             recorded,
             _lock: Some(lock),
+            #[cfg(test)]
+            room: u64::MAX,
         })
     }
 
@@ -136,23 +144,29 @@ impl Journal {
                 parent,
             });
         }
-        let known = Recorded::read(path)?.plan;
-        if known.digest != parent {
+        let known = Recorded::read(path)?;
+        if known.plan.digest != parent {
             return Self::open(path, child);
         }
-        let mut journal = Self::open(path, &known)?;
-        journal.adopt(child, now)?;
+        let mut journal = Self::open(path, &known.plan)?;
+        journal.adopt(child, now, None)?;
         Ok(journal)
     }
 
-    /// Goes on with a child of the journal's plan.
+    /// Goes on with a child of the journal's plan; `reason` is why the executor made it itself.
     ///
     /// # Errors
     /// [`JournalError`] when it may not take over any more, or the disk refuses.
-    pub fn adopt(&mut self, child: &Plan, now: Timestamp) -> Result<(), JournalError> {
+    pub fn adopt(
+        &mut self,
+        child: &Plan,
+        now: Timestamp,
+        reason: Option<String>,
+    ) -> Result<(), JournalError> {
         let plan = Box::new(child.clone());
-        self.append(now, &Event::Adopted { plan })?;
+        self.append(now, &Event::Adopted { plan, reason })?;
         self.recorded.plan = child.clone();
+        self.recorded.plans.push(child.digest.clone());
         Ok(())
     }
 
@@ -167,6 +181,8 @@ impl Journal {
             store,
             recorded,
             _lock: None,
+            #[cfg(test)]
+            room: u64::MAX,
         })
     }
 
@@ -176,6 +192,11 @@ impl Journal {
     /// [`JournalError`] when the event cannot follow or the disk refuses; nothing was appended then.
     pub fn append(&mut self, at: Timestamp, event: &Event) -> Result<&Entry, JournalError> {
         self.recorded.progress.check(event)?;
+        #[cfg(test)]
+        match self.room.checked_sub(1) {
+            Some(less) => self.room = less,
+            None => return Err(self.store.full()),
+        }
         let previous = self.recorded.entries.last();
         let seq = previous.map_or(1, |entry| entry.seq + 1);
         let chain = previous.map_or(self.recorded.begun_with.as_str(), |e| e.checksum.as_str());
@@ -218,6 +239,12 @@ impl Journal {
     #[cfg(test)]
     pub(crate) fn lose(&self, seq: u64) -> Result<(), JournalError> {
         self.store.lose(seq)
+    }
+
+    /// Lets so many more entries fit on the disk.
+    #[cfg(test)]
+    pub(crate) const fn fill_after(&mut self, entries: u64) {
+        self.room = entries;
     }
 
     /// Plan, entries and state.

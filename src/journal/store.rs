@@ -1,5 +1,6 @@
 //! The two tables and how their rows are checked.
 
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,27 +49,40 @@ impl Store {
         })
     }
 
+    /// Opens the file, or begins it: under another name first, so that one without a header was cut short by
+    /// somebody else.
     pub(super) fn writable(path: &Path, plan: &Plan) -> Result<Self, JournalError> {
-        let connection = Connection::open(path).map_err(|source| sqlite(path, source))?;
-        Self::prepared(path, connection, plan)
+        if !path.exists() {
+            begin_file(path, plan)?;
+        }
+        let store = Self::opened(path)?;
+        let failed = |source| sqlite(path, source);
+        store.settle().map_err(failed)?;
+        if store.is_empty().map_err(failed)? {
+            let reason = "the file is empty: it was cut short, or is none of snapmigrate's";
+            return Err(store.damaged(0, reason.to_owned()));
+        }
+        Ok(store)
     }
 
     pub(super) fn in_memory(plan: &Plan) -> Result<Self, JournalError> {
         let path = Path::new(":memory:");
-        let connection = Connection::open_in_memory().map_err(|source| sqlite(path, source))?;
-        Self::prepared(path, connection, plan)
-    }
-
-    fn prepared(path: &Path, connection: Connection, plan: &Plan) -> Result<Self, JournalError> {
+        let failed = |source| sqlite(path, source);
         let mut store = Self {
             path: path.to_owned(),
-            connection,
+            connection: Connection::open_in_memory().map_err(failed)?,
         };
-        store.settle().map_err(|source| sqlite(path, source))?;
-        if store.is_empty().map_err(|source| sqlite(path, source))? {
-            store.begin(plan).map_err(|source| sqlite(path, source))?;
-        }
+        store.settle().map_err(failed)?;
+        store.begin(plan).map_err(failed)?;
         Ok(store)
+    }
+
+    fn opened(path: &Path) -> Result<Self, JournalError> {
+        let connection = Connection::open(path).map_err(|source| sqlite(path, source))?;
+        Ok(Self {
+            path: path.to_owned(),
+            connection,
+        })
     }
 
     fn settle(&self) -> rusqlite::Result<()> {
@@ -163,12 +177,13 @@ impl Store {
         }
         let mut plan = self.plan()?;
         let begun_with = plan.digest.clone();
+        let mut plans = vec![begun_with.clone()];
         let entries = self.entries(&begun_with)?;
         let mut progress = Progress::default();
         for entry in &entries {
             let refused = |refused| self.damaged(entry.seq, format!("{refused}"));
             progress.apply(entry.at, &entry.event).map_err(refused)?;
-            if let Event::Adopted { plan: child } = &entry.event {
+            if let Event::Adopted { plan: child, .. } = &entry.event {
                 let fits = child.parent.as_ref() == Some(&plan.digest)
                     && child.computed_digest() == child.digest;
                 if !fits {
@@ -176,12 +191,14 @@ impl Store {
                     return Err(self.damaged(entry.seq, reason.to_owned()));
                 }
                 plan = Plan::clone(child);
+                plans.push(plan.digest.clone());
             }
         }
         let tool_version = self.header("tool_version")?.unwrap_or_default();
         Ok(Recorded {
             plan,
             begun_with,
+            plans,
             tool_version,
             entries,
             progress,
@@ -264,6 +281,13 @@ impl Store {
             .to_utc())
     }
 
+    /// What SQLite says of a full disk.
+    #[cfg(test)]
+    pub(super) fn full(&self) -> JournalError {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+        sqlite(&self.path, rusqlite::Error::SqliteFailure(code, None))
+    }
+
     fn damaged(&self, seq: u64, reason: String) -> JournalError {
         JournalError::Damaged {
             path: self.path.clone(),
@@ -271,6 +295,36 @@ impl Store {
             reason,
         }
     }
+}
+
+/// A journal with its header, durable under its name when this returns.
+fn begin_file(path: &Path, plan: &Plan) -> Result<(), JournalError> {
+    let io = |source| JournalError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut name = path.as_os_str().to_owned();
+    name.push(".begun");
+    let beside = PathBuf::from(name);
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
+        _ => {}
+    }
+    let mut store = Store::opened(&beside)?;
+    let begun = store.settle().and_then(|()| store.begin(plan));
+    drop(store);
+    begun.map_err(|source| {
+        drop(fs::remove_file(&beside));
+        sqlite(path, source)
+    })?;
+    fs::rename(&beside, path).map_err(io)?;
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let directory = File::open(directory.unwrap_or_else(|| Path::new(".")));
+    directory
+        .and_then(|directory| directory.sync_all())
+        .map_err(io)
 }
 
 fn checksum(chain: &str, seq: u64, at: &str, event: &str) -> String {

@@ -188,10 +188,11 @@ fn a_child_takes_over_its_parents_journal_and_no_other() {
     }
     let read = Recorded::read(&place.file()).unwrap();
     assert_eq!((&read.plan, &read.begun_with), (&child, &parent.digest));
-    assert!(
-        Journal::open(&place.file(), &parent).is_err(),
-        "the parent is over"
-    );
+    let again = Journal::open(&place.file(), &parent).unwrap();
+    assert_eq!(again.recorded().plan, child, "the same command goes on");
+    drop(again);
+    let foreign = Journal::open(&place.file(), &stranger).map(drop);
+    assert!(matches!(foreign, Err(JournalError::ForeignPlan { .. })));
     place.sql("update entries set event = replace(event, '\"seed\":3', '\"seed\":4')");
     assert!(Recorded::read(&place.file()).is_err());
 }
@@ -272,6 +273,19 @@ fn a_file_cut_short_is_refused() {
     let bytes = std::fs::read(place.file()).unwrap();
     std::fs::write(place.file(), &bytes[..bytes.len() / 2]).unwrap();
     assert!(Recorded::read(&place.file()).is_err());
+}
+
+#[test]
+fn a_file_cut_to_nothing_is_not_begun_anew() {
+    let place = Place::new("nothing");
+    written(&place);
+    std::fs::write(place.file(), "").unwrap();
+    let error = Journal::open(&place.file(), &plan(1)).unwrap_err();
+    assert!(error.to_string().contains("cut short"), "{error}");
+    // One whose beginning was interrupted has no name yet, and is begun anew.
+    std::fs::remove_file(place.file()).unwrap();
+    std::fs::write(format!("{}.begun", place.file().display()), "half").unwrap();
+    assert!(Journal::open(&place.file(), &plan(1)).is_ok());
 }
 
 #[test]

@@ -79,7 +79,11 @@ pub(super) async fn measure(
 /// with refused credentials the next pair would fare no better.
 fn is_about_the_pair(error: &CloudError) -> bool {
     match error.class {
-        FailureClass::Permanent | FailureClass::Transient | FailureClass::Integrity => true,
+        FailureClass::Permanent
+        | FailureClass::Transient
+        | FailureClass::Integrity
+        | FailureClass::Lineage
+        | FailureClass::Gone => true,
         FailureClass::Unknown => error.is_unreadable_answer(),
         FailureClass::Credentials => false,
     }

@@ -3,25 +3,24 @@
 //! A call is never repeated here. When the answer does not come the caller learns [`HostError::ChannelLost`] and must
 //! ask for the host's status before it decides anything. Knows nothing of what the operations mean.
 
-use super::protocol::{self, ErrorCode, MAX_LINE_BYTES, Op, Operation, Refusal};
+mod carried;
+mod connection;
+
+pub use carried::{Carrier, CarryError};
+
+use super::protocol::{self, ErrorCode, Op, Operation, Refusal};
+use super::ssh::Ssh;
+use carried::Carried;
+use connection::Connection;
 use serde_json::Value;
 use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::io::{
-    AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
-};
-use tokio::net::UnixStream;
-use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
-
-/// How long a kept connection is looked at before it is used again: far below what a call costs.
-const IDLE_LOOK: Duration = Duration::from_millis(1);
 
 /// A host simulated in this process: request to answer, both in wire form.
 pub type Simulated =
@@ -72,6 +71,8 @@ impl HostError {
 enum Route {
     Unix(PathBuf),
     Exec(Vec<String>),
+    Ssh(Ssh),
+    Carried(Carried),
     InProcess(Simulated),
 }
 
@@ -79,6 +80,8 @@ enum Route {
 pub struct Channel {
     route: Route,
     next_id: AtomicU64,
+    /// 0: none yet.
+    epoch: AtomicU64,
     connection: Mutex<Option<Connection>>,
 }
 
@@ -101,6 +104,23 @@ impl Channel {
         Self::over(Route::Exec(argv))
     }
 
+    /// The helper on a host that one can log in to.
+    #[must_use]
+    pub fn ssh(ssh: Ssh) -> Self {
+        Self::over(Route::Ssh(ssh))
+    }
+
+    /// A helper that is reached one message at a time. `client` tells this channel from every other one, so that the
+    /// helper knows a request that comes twice.
+    #[must_use]
+    pub fn carried(name: String, client: String, carrier: Carrier) -> Self {
+        Self::over(Route::Carried(Carried {
+            name,
+            client,
+            carrier,
+        }))
+    }
+
     /// A simulated host: safe on a paused clock, no socket and no process.
     #[must_use]
     pub fn in_process(host: Simulated) -> Self {
@@ -111,7 +131,40 @@ impl Channel {
         Self {
             route,
             next_id: AtomicU64::new(1),
+            epoch: AtomicU64::new(0),
             connection: Mutex::new(None),
+        }
+    }
+
+    /// The channel, every request of which carries this epoch from now on.
+    pub fn under(&self, epoch: Option<u64>) -> &Self {
+        self.epoch.store(epoch.unwrap_or(0), Ordering::Relaxed);
+        self
+    }
+
+    fn epoch(&self) -> Option<u64> {
+        Some(self.epoch.load(Ordering::Relaxed)).filter(|epoch| *epoch > 0)
+    }
+
+    /// Whether each message takes its own way, so that none goes through at once.
+    #[must_use]
+    pub fn is_carried(&self) -> bool {
+        matches!(self.route, Route::Carried(_))
+    }
+
+    /// Whether the helper runs on this machine, for all that is known.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        matches!(self.route, Route::Unix(_))
+    }
+
+    /// Where the helper listens on its host, when the channel says so.
+    #[must_use]
+    pub fn socket(&self) -> Option<&str> {
+        match &self.route {
+            Route::Unix(path) => path.to_str(),
+            Route::Ssh(ssh) => Some(ssh.socket()),
+            Route::Exec(_) | Route::Carried(_) | Route::InProcess(_) => None,
         }
     }
 
@@ -121,6 +174,8 @@ impl Channel {
         match &self.route {
             Route::Unix(path) => path.display().to_string(),
             Route::Exec(argv) => argv.join(" "),
+            Route::Ssh(ssh) => ssh.to_string(),
+            Route::Carried(carried) => carried.name.clone(),
             Route::InProcess(_) => "the simulated host".to_owned(),
         }
     }
@@ -161,7 +216,7 @@ impl Channel {
         limit: Duration,
     ) -> Result<Result<Value, Refusal>, HostError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let request = protocol::encode_request(id, request);
+        let request = protocol::encode_request(id, self.epoch(), request);
         let mut slot = self.connection.lock().await;
         let mut sent = false;
         let outcome =
@@ -181,9 +236,13 @@ impl Channel {
         request: Value,
         sent: &mut bool,
     ) -> Result<Value, String> {
-        if let Route::InProcess(host) = &self.route {
-            *sent = true;
-            return Ok(host(request).await);
+        match &self.route {
+            Route::InProcess(host) => {
+                *sent = true;
+                return Ok(host(request).await);
+            }
+            Route::Carried(carried) => return carried.roundtrip(request, sent).await,
+            Route::Unix(_) | Route::Exec(_) | Route::Ssh(_) => {}
         }
         // Taken out while in use: a call that is dropped half-way leaves no connection with an answer in flight.
         let mut kept = slot.take();
@@ -204,7 +263,10 @@ impl Channel {
         match &self.route {
             Route::Unix(path) => Connection::unix(path).await,
             Route::Exec(argv) => Connection::exec(argv),
-            Route::InProcess(_) => Err("a simulated host has no connection".to_owned()),
+            Route::Ssh(ssh) => Connection::exec(&ssh.relay()),
+            Route::InProcess(_) | Route::Carried(_) => {
+                Err("there is no connection to keep".to_owned())
+            }
         }
     }
 
@@ -230,97 +292,5 @@ impl Channel {
             reason,
             sent,
         }
-    }
-}
-
-struct Connection {
-    reader: Pin<Box<dyn AsyncBufRead + Send>>,
-    writer: Pin<Box<dyn AsyncWrite + Send>>,
-    child: Option<Child>,
-}
-
-impl Connection {
-    async fn unix(path: &PathBuf) -> Result<Self, String> {
-        let stream = UnixStream::connect(path)
-            .await
-            .map_err(|error| format!("cannot connect: {error}"))?;
-        let (reader, writer) = stream.into_split();
-        Ok(Self {
-            reader: Box::pin(BufReader::new(reader)),
-            writer: Box::pin(writer),
-            child: None,
-        })
-    }
-
-    fn exec(argv: &[String]) -> Result<Self, String> {
-        let (program, arguments) = argv.split_first().ok_or("the relay command is empty")?;
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let mut child = command
-            .spawn()
-            .map_err(|error| format!("cannot run {program}: {error}"))?;
-        let writer = child
-            .stdin
-            .take()
-            .ok_or("the relay has no standard input")?;
-        let reader = child
-            .stdout
-            .take()
-            .ok_or("the relay has no standard output")?;
-        Ok(Self {
-            reader: Box::pin(BufReader::new(reader)),
-            writer: Box::pin(writer),
-            child: Some(child),
-        })
-    }
-
-    /// Whether the connection can be used again: not when the host has closed it or speaks unasked. The moment of
-    /// waiting lets the runtime notice what happened since the last call.
-    async fn is_idle(&mut self) -> bool {
-        tokio::time::timeout(IDLE_LOOK, self.reader.fill_buf())
-            .await
-            .is_err()
-    }
-
-    async fn roundtrip(&mut self, request: Value, sent: &mut bool) -> Result<Value, String> {
-        let line = format!("{request}\n");
-        *sent = true;
-        self.writer
-            .write_all(line.as_bytes())
-            .await
-            .map_err(|error| format!("cannot send: {error}"))?;
-        self.writer
-            .flush()
-            .await
-            .map_err(|error| format!("cannot send: {error}"))?;
-        let mut answer = String::new();
-        let mut limited = (&mut self.reader).take(MAX_LINE_BYTES as u64);
-        let read = limited
-            .read_line(&mut answer)
-            .await
-            .map_err(|error| format!("cannot read the answer: {error}"))?;
-        if read == 0 || !answer.ends_with('\n') {
-            return Err(self.why_closed().await);
-        }
-        serde_json::from_str(&answer).map_err(|error| format!("the answer is not JSON: {error}"))
-    }
-
-    /// What a relay said before it ended, which for ssh is the reason.
-    async fn why_closed(&mut self) -> String {
-        let mut said = Vec::new();
-        if let Some(stderr) = self.child.as_mut().and_then(|child| child.stderr.take()) {
-            let mut stderr = stderr.take(4096);
-            let _ =
-                tokio::time::timeout(Duration::from_secs(1), stderr.read_to_end(&mut said)).await;
-        }
-        let said = String::from_utf8_lossy(&said);
-        format!("the host closed the connection {}", said.trim())
-            .trim_end()
-            .to_owned()
     }
 }

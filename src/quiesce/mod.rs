@@ -4,5 +4,9 @@
 //! `snapmigrate-host`. Nothing here knows AWS, plans or journals.
 
 pub mod channel;
+pub mod compare;
 pub mod host;
+pub mod install;
+pub mod parcel;
 pub mod protocol;
+pub mod ssh;

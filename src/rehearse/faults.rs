@@ -304,7 +304,9 @@ fn what(event: &Event) -> String {
         Event::Finished { action, .. } => format!("finished {}", action.step_id()),
         Event::Failed { action, .. } => format!("failed {}", action.step_id()),
         Event::Waiting { .. } => "waiting".to_owned(),
+        Event::Awaiting { .. } => "awaiting the operator".to_owned(),
         Event::Operator { .. } => "the operator's word".to_owned(),
+        Event::Limited { .. } => "other limits".to_owned(),
         Event::Adopted { .. } => "a child plan".to_owned(),
         Event::Closed { .. } => "closed".to_owned(),
     }

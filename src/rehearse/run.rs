@@ -179,6 +179,8 @@ pub(super) fn audit(lab: &Lab) -> Comparison {
 }
 
 #[cfg(test)]
+mod again;
+#[cfg(test)]
 mod tests {
     use std::path::Path;
 
@@ -210,7 +212,7 @@ mod tests {
                     "the final one is still to come"
                 );
                 journal
-                    .adopt(&child, clock.now())
+                    .adopt(&child, clock.now(), None)
                     .expect("before the fence");
                 assert_eq!(journal.recorded().plan.digest, child.digest);
                 assert_eq!(journal.recorded().begun_with, parent.digest);

@@ -1,6 +1,7 @@
 //! A backtest: the error for each length of time, what simpler models would have said, and what to measure next.
 
 mod goals;
+mod moments;
 mod prior;
 
 use snapmigrate_models::backtest::{Advice, Backtest, Figures, ReachResult, TraceResult};
@@ -51,6 +52,7 @@ pub fn backtest(found: &Backtest, chosen: bool) -> String {
             "The same by writes in the window, as a multiple of the writes seen",
             &reaches(found),
         ),
+        moments::choices(&found.moments),
         titled("How to read it", &indented(LEGEND)),
         format!("Next: {}\n", words(Advice::of(found))),
     ];

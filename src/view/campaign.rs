@@ -14,12 +14,13 @@ const NAMED_FAILURES: usize = 10;
 pub fn campaign(campaign: &Campaign) -> String {
     let CampaignSummary { runs, cut_over, .. } = campaign.summary;
     format!(
-        "{}: {runs} runs, {cut_over} cut over\n\n{}\n{}\n{}{}{}{}{}",
+        "{}: {runs} runs, {cut_over} cut over\n\n{}\n{}\n{}{}{}{}{}{}",
         campaign.scenario,
         coverage(&campaign.summary),
         parts(&campaign.summary),
         truth(&campaign.summary),
         verdict("plan", &campaign.summary.verdict),
+        in_hindsight(&campaign.summary),
         verdict("gate", &campaign.summary.verdict_at_gate),
         verdict(
             "gate after two rounds",
@@ -108,6 +109,13 @@ fn verdict(moment: &str, counted: &VerdictCount) -> String {
         counted.wrongly_promised,
         counted.wrongly_refused,
         counted.not_scored
+    )
+}
+
+fn in_hindsight(summary: &CampaignSummary) -> String {
+    format!(
+        "  the best border on the plan's forecast over its limit, chosen in hindsight: right in {:.1} %\n",
+        summary.verdict_in_hindsight_percent
     )
 }
 

@@ -10,6 +10,8 @@ use super::words;
 #[must_use]
 pub fn line(at: Timestamp, event: &Event) -> Option<String> {
     let text = match event {
+        // The run ends with it, and says so itself.
+        Event::Awaiting { .. } => return None,
         Event::Decided { reason, .. } => format!("decided: {reason}"),
         Event::Started { action, attempt: 1 } => words::action(action),
         Event::Started { action, attempt } => {
@@ -28,7 +30,14 @@ pub fn line(at: Timestamp, event: &Event) -> Option<String> {
             )
         }
         Event::Operator { verb } => format!("operator: {}", spoken(*verb)),
-        Event::Adopted { plan } => format!("goes on with plan {}", plan.digest),
+        Event::Limited { old, new } => format!("operator: {}", words::limits(old, new)),
+        Event::Adopted { plan, reason } => format!(
+            "goes on with plan {}{}",
+            plan.digest,
+            reason
+                .as_ref()
+                .map_or_else(String::new, |reason| format!(", made by itself: {reason}"))
+        ),
         Event::Closed { outcome, reason } => format!("{}: {reason}", words::outcome(*outcome)),
     };
     Some(format!("{}  {text}", at.format("%m-%d %H:%M:%SZ")))
@@ -38,6 +47,8 @@ const fn spoken(verb: Verb) -> &'static str {
     match verb {
         Verb::Resume => "resume",
         Verb::Postpone => "postpone",
+        Verb::PostponeByFlag => "postpone, by the flag file beside the journal",
+        Verb::Release => "the cutover is held no longer",
         Verb::Cutover => "cutover",
         Verb::Try => "try a restore",
         Verb::Abort => "abort",

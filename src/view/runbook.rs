@@ -48,6 +48,7 @@ impl Runbook {
 /// The files and flags that the commands to paste name.
 struct Names<'a> {
     plan: &'a str,
+    plan_name: &'a str,
     journal: String,
 }
 
@@ -57,6 +58,7 @@ pub fn runbook(plan: &Plan, plan_file: &str) -> Runbook {
     let stem = plan_file.strip_suffix(".json").unwrap_or(plan_file);
     let names = Names {
         plan: plan_file,
+        plan_name: &plan.name,
         journal: format!("{stem}.journal.sqlite"),
     };
     let section = |heading: &str, body: String| Section {
@@ -222,10 +224,13 @@ fn commands(names: &Names<'_>) -> String {
          From another terminal:\n\n\
          ```sh\nsnapmigrate status {journal}      # where it stands, what is waited for\n\
          snapmigrate postpone {journal}    # hold the cutover\n\
-         snapmigrate cutover {journal}     # let it go as soon as the bounds allow\n\
+         touch {journal}.postpone          # the same, for as long as the file exists\n\
+         snapmigrate cutover {journal} --confirm {name}     # go as soon as the bounds allow\n\
+         snapmigrate limits {journal} --max-write-downtime 20m --confirm {name}     # up to the fence\n\
          snapmigrate abort {journal}       # stop; the source serves\n```\n\n\
          Exit codes of `execute`: 0 done, 1 failed, 3 refused by a check, 4 stopped safely (the \
-         source serves), 5 waiting for you.\n"
+         source serves), 5 waiting for you.\n",
+        name = names.plan_name,
     )
 }
 

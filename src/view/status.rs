@@ -47,6 +47,14 @@ fn head(status: &Status) -> String {
             .iter()
             .map(|reason| format!("  because     {reason}")),
     );
+    lines.push(match &status.executor {
+        Some(running) => format!(
+            "  executor    runs as process {} since {}",
+            running.pid,
+            time(running.since)
+        ),
+        None => "  executor    none answers beside the journal".to_owned(),
+    });
     if let Some(step) = &status.running {
         let since = duration((status.at - step.started_at).as_seconds_f64());
         let attempt = if step.attempt > 1 {
@@ -55,14 +63,29 @@ fn head(status: &Status) -> String {
             String::new()
         };
         lines.push(format!(
-            "  running     {} (for {since}{attempt})",
-            words::action(&step.action)
+            "  running     {} (for {since}{attempt}{})",
+            words::action(&step.action),
+            step.expected_seconds
+                .map_or_else(String::new, |planned| format!(
+                    ", planned {} .. {}",
+                    duration(planned.p50),
+                    duration(planned.p99)
+                ))
         ));
     }
     if let Some(wait) = &status.waiting {
         lines.push(format!(
-            "  waiting     until {} at the latest: {}",
+            "  waiting     {}until {} at the latest: {}",
+            wait.since
+                .map_or_else(String::new, |since| format!("since {}, ", time(since))),
             time(wait.until),
+            wait.reason
+        ));
+    }
+    if let Some(wait) = &status.awaiting_operator {
+        lines.push(format!(
+            "  FOR YOU     since {}: {}",
+            time(wait.since),
             wait.reason
         ));
     }
@@ -74,7 +97,8 @@ fn head(status: &Status) -> String {
     );
     if status.postponed {
         lines.push(
-            "  postponed   the cutover is held: snapmigrate cutover JOURNAL lets it go".to_owned(),
+            "  postponed   the cutover is held: `postpone --release` lets it go (rm JOURNAL.postpone, when that is there)"
+                .to_owned(),
         );
     }
     let last = status
@@ -176,6 +200,7 @@ const fn kind(kind: LeftKind) -> &'static str {
         LeftKind::TargetVolume => "target volume",
         LeftKind::Snapshot => "snapshot",
         LeftKind::Copy => "copy",
+        LeftKind::Claim => "claim of the one executor",
     }
 }
 

@@ -1,9 +1,11 @@
 //! One wording for each kind, used by every view.
 
 use snapmigrate_models::plan::{RoundKind, Verdict};
-use snapmigrate_models::policy::TransferPath;
+use snapmigrate_models::policy::{PolicyLimits, TransferPath, WindowPolicy};
 use snapmigrate_models::report::RunOutcome;
 use snapmigrate_models::step::Action;
+
+use super::units::{duration, time, usd};
 
 /// Name of a path as in files and flags.
 #[must_use]
@@ -35,6 +37,37 @@ pub const fn verdict(verdict: Verdict) -> &'static str {
         Verdict::NeedsLowerWriteRate => "NEEDS A LOWER WRITE RATE",
         Verdict::DoesNotConverge => "DOES NOT CONVERGE",
     }
+}
+
+/// A change of limits, old and new.
+#[must_use]
+pub fn limits(old: &PolicyLimits, new: &PolicyLimits) -> String {
+    let mut changed = Vec::new();
+    let mut add = |what: &str, old: Option<String>, new: Option<String>| {
+        let old = old.unwrap_or_else(|| "none".to_owned());
+        changed.extend(new.map(|new| format!("{what} {new} (was {old})")));
+    };
+    let downtime = |limits: &PolicyLimits| limits.max_write_downtime_seconds.map(duration);
+    add("longest write downtime", downtime(old), downtime(new));
+    let finish = |limits: &PolicyLimits| limits.latest_finish.map(time);
+    add("latest finish", finish(old), finish(new));
+    let budget = |limits: &PolicyLimits| limits.budget_usd.map(usd);
+    add("budget", budget(old), budget(new));
+    add("windows", windows(old), windows(new));
+    format!("limits: {}", changed.join(", "))
+}
+
+fn windows(limits: &PolicyLimits) -> Option<String> {
+    let window = |window: &WindowPolicy| {
+        let days = window.days.join(" ");
+        let blank = if days.is_empty() { "" } else { " " };
+        format!("{days}{blank}{}-{}", window.start, window.end)
+    };
+    let windows: Vec<String> = limits.windows.as_ref()?.iter().map(window).collect();
+    Some(match windows.is_empty() {
+        true => "at any time".to_owned(),
+        false => windows.join(" and "),
+    })
 }
 
 /// The outcome in words.

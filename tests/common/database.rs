@@ -15,11 +15,17 @@ pub trait Database: Sized {
     /// everything else lies below `root`.
     fn start_on(mounts: &[PathBuf], root: &Path) -> Self;
 
-    /// `[database]` of the helper's configuration.
-    fn host_section(&self) -> String;
+    /// `[database]` of the helper's configuration, on the source or on the target.
+    fn host_section(&self, target: bool) -> String;
 
     /// How clients reach it, on whichever side serves.
     fn clients(&self) -> Arc<dyn Clients>;
+
+    /// Its server processes, on either side.
+    fn servers(&self) -> Vec<rustix::process::Pid>;
+
+    /// Starts it on the source as a service manager would, which knows nothing of a fence; it may fail.
+    fn start_by_hand(&mut self);
 
     /// Whether clients can connect.
     fn serves(&self) -> bool;

@@ -5,6 +5,7 @@ use super::text;
 use snapmigrate::quiesce::channel::{Channel, HostError};
 use snapmigrate::quiesce::protocol::Operation;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -15,9 +16,11 @@ use tokio::runtime::Runtime;
 pub struct Helper {
     /// Its socket.
     pub socket: PathBuf,
+    boot_id: PathBuf,
     config: PathBuf,
     unmounted: Vec<PathBuf>,
-    namespace: bool,
+    /// Holds another host's mounts while no helper runs there.
+    elsewhere: Option<Child>,
     child: Child,
     channel: Channel,
     runtime: Runtime,
@@ -42,14 +45,17 @@ impl Helper {
     ) -> Self {
         fs::create_dir_all(directory).expect("a directory can be made");
         let config = directory.join("host.toml");
+        let boot_id = directory.join("boot_id");
+        fs::write(&boot_id, "boot 1\n").expect("a boot id can be written");
         let settings = format!(
-            "{}[state]\ndirectory = {:?}\n",
-            cluster.host_section(),
+            "{}[state]\ndirectory = {:?}\nboot_id_file = {boot_id:?}\n",
+            cluster.host_section(namespace),
             directory.join("state")
         );
         fs::write(&config, settings).expect("the configuration can be written");
         let socket = directory.join("host.sock");
-        let child = spawn(&config, &socket, namespace, &unmounted);
+        let elsewhere = namespace.then(|| hold_mounts(&unmounted));
+        let child = spawn(&config, &socket, elsewhere.as_ref());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -57,9 +63,10 @@ impl Helper {
         Self {
             channel: Channel::unix(&socket),
             socket,
+            boot_id,
             config,
             unmounted,
-            namespace,
+            elsewhere,
             child,
             runtime,
         }
@@ -74,6 +81,14 @@ impl Helper {
     /// Asks.
     pub fn ask<O: Operation>(&self, operation: O) -> Result<O::Reply, HostError> {
         self.runtime.block_on(self.channel.call(operation))
+    }
+
+    /// Asks as an executor whose fence has this epoch.
+    pub fn ask_under<O: Operation>(&self, epoch: u64, operation: O) -> Result<O::Reply, HostError> {
+        self.channel.under(Some(epoch));
+        let answer = self.ask(operation);
+        self.channel.under(None);
+        answer
     }
 
     /// Its process.
@@ -102,9 +117,19 @@ impl Helper {
         ids.find(works).and_then(rustix::process::Pid::from_raw)
     }
 
+    /// The next start is in another boot of its host.
+    pub fn boot_anew(&mut self) {
+        if let Some(before) = &mut self.elsewhere {
+            end(before);
+            *before = hold_mounts(&self.unmounted);
+        }
+        let before = fs::read_to_string(&self.boot_id).expect("it was written");
+        fs::write(&self.boot_id, format!("{} and on\n", before.trim())).expect("it can be written");
+    }
+
     /// Starts it again after a kill, as its supervisor would.
     pub fn restart(&mut self) {
-        self.child = spawn(&self.config, &self.socket, self.namespace, &self.unmounted);
+        self.child = spawn(&self.config, &self.socket, self.elsewhere.as_ref());
     }
 }
 
@@ -117,32 +142,46 @@ impl Drop for Helper {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
         thread::sleep(Duration::from_millis(200));
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end(&mut self.child);
+        self.elsewhere.iter_mut().for_each(end);
     }
 }
 
-fn spawn(config: &Path, socket: &Path, namespace: bool, unmounted: &[PathBuf]) -> Child {
-    let serve = format!(
-        "exec {} serve --config {} --socket {}",
-        env!("CARGO_BIN_EXE_snapmigrate-host"),
-        text(config),
-        text(socket)
-    );
+fn end(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// A process in mounts of its own, without `unmounted`.
+fn hold_mounts(unmounted: &[PathBuf]) -> Child {
     let unmount: String = unmounted
         .iter()
         .rev()
         .map(|mountpoint| format!("umount {} && ", text(mountpoint)))
         .collect();
-    let script = format!("{unmount}{serve}");
-    let mut argv = if namespace {
-        vec!["unshare", "--mount"]
-    } else {
-        Vec::new()
-    };
-    argv.extend(["sh", "-c", &script]);
-    let mut command = Command::new(argv[0]);
-    let mut child = command
+    let script = format!("{unmount}echo unmounted && exec sleep infinity");
+    let mut child = Command::new("unshare")
+        .args(["--mount", "sh", "-c", &script])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("another host can be played");
+    let mut line = String::new();
+    let stdout = child.stdout.take().expect("it is piped");
+    let read = BufReader::new(stdout).read_line(&mut line);
+    assert!(line.starts_with("unmounted"), "{line:?} {read:?}");
+    child
+}
+
+fn spawn(config: &Path, socket: &Path, elsewhere: Option<&Child>) -> Child {
+    let host = elsewhere.map(|child| format!("--mount=/proc/{}/ns/mnt", child.id()));
+    let mut argv: Vec<&str> = Vec::new();
+    if let Some(host) = &host {
+        argv.extend(["nsenter", host]);
+    }
+    let (config, listens) = (text(config), text(socket));
+    let helper = env!("CARGO_BIN_EXE_snapmigrate-host");
+    argv.extend([helper, "serve", "--config", &config, "--socket", &listens]);
+    let mut child = Command::new(argv[0])
         .args(&argv[1..])
         .stdout(Stdio::null())
         .spawn()

@@ -21,10 +21,22 @@ pub struct LabServer {
 impl LabServer {
     /// Serves `scenario` with its images in `directory`, which must be on a file system with reflinks.
     pub fn start(directory: &Path, scenario: &Path, time_scale: f64) -> Self {
+        Self::start_with(directory, scenario, time_scale, None)
+    }
+
+    /// The same, with a program that runs the commands of SSM.
+    pub fn start_with(
+        directory: &Path,
+        scenario: &Path,
+        time_scale: f64,
+        agent: Option<&Path>,
+    ) -> Self {
+        let agent = agent.map(|agent| ["--run-command".to_owned(), text(agent)]);
         let mut child = Command::new(env!("CARGO_BIN_EXE_snapmigrate"))
             .args(["lab", "serve", "--listen", "127.0.0.1:0", "--loop-devices"])
             .args(["--dir", &text(directory), "--scenario", &text(scenario)])
             .args(["--time-scale", &time_scale.to_string()])
+            .args(agent.iter().flatten())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the lab can be started");

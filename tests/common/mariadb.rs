@@ -89,11 +89,16 @@ impl Mariadb {
 
     /// Starts it as a service manager would, which knows nothing of a fence; returns the process.
     pub fn run_by_hand(&self) -> Child {
+        self.run_within(&[])
+    }
+
+    fn run_within(&self, host: &[&str]) -> Child {
+        let argv = [host, &AS_MYSQL[..]].concat();
         let defaults = format!("--defaults-file={}", text(&self.defaults_file()));
         let datadir = format!("--datadir={}", text(&self.data));
         let log = fs::File::create(self.log_by_hand()).expect("a log can be made");
-        Command::new(AS_MYSQL[0])
-            .args(&AS_MYSQL[1..])
+        Command::new(argv[0])
+            .args(&argv[1..])
             .args([SERVER, &defaults, &datadir])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -134,7 +139,16 @@ impl Mariadb {
 
     /// A fenced server refuses to start, whoever starts it.
     pub fn check_that_it_cannot_start(&self) {
-        let mut stubborn = self.run_by_hand();
+        self.check_that_it_ends(self.run_by_hand());
+    }
+
+    /// The same on the host whose mounts the process `pid` has.
+    pub fn check_that_it_cannot_start_elsewhere(&self, pid: u32) {
+        let mounts = format!("--mount=/proc/{pid}/ns/mnt");
+        self.check_that_it_ends(self.run_within(&["nsenter", &mounts]));
+    }
+
+    fn check_that_it_ends(&self, mut stubborn: Child) {
         let ended = stubborn.wait().expect("it ends by itself");
         assert!(!ended.success(), "the fence holds against a supervisor");
         let log = fs::read_to_string(self.log_by_hand()).expect("it wrote a log");
@@ -158,7 +172,7 @@ impl Database for Mariadb {
         Self::start(&data, binary_log.as_ref().unwrap_or(&data), root)
     }
 
-    fn host_section(&self) -> String {
+    fn host_section(&self, _target: bool) -> String {
         format!(
             "[database]\nengine = \"mariadb\"\nserver = \"{SERVER}\"\nclient = \"{CLIENT}\"\n\
              data_directory = {:?}\ndirectories = [{:?}]\nsocket = {:?}\ndefaults_file = {:?}\n\
@@ -172,6 +186,17 @@ impl Database for Mariadb {
 
     fn clients(&self) -> Arc<dyn Clients> {
         Arc::new(Tcp(self.port))
+    }
+
+    fn servers(&self) -> Vec<rustix::process::Pid> {
+        self.processes()
+    }
+
+    fn start_by_hand(&mut self) {
+        let started = self.run_by_hand();
+        if let Some(mut before) = self.first.replace(started) {
+            let _ = before.try_wait();
+        }
     }
 
     fn serves(&self) -> bool {

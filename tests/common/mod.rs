@@ -7,12 +7,14 @@
 pub mod database;
 pub mod disks;
 pub mod helper;
+pub mod kills;
 pub mod lab;
 pub mod load;
 pub mod mariadb;
 pub mod postgres;
 pub mod scene;
 pub mod source;
+pub mod sshd;
 pub mod stage;
 pub mod tool;
 pub mod witness;

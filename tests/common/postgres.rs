@@ -36,6 +36,8 @@ pub struct Cluster {
     pub sockets: PathBuf,
     /// Its TCP port on 127.0.0.1.
     pub port: u16,
+    /// Its port on the target, where the source's server goes on behind its fence; the same one otherwise.
+    pub target_port: u16,
 }
 
 impl Cluster {
@@ -53,7 +55,8 @@ impl Cluster {
         program("initdb", &initdb);
         let port = free_port();
         let settings = format!(
-            "port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nshared_buffers = '32MB'\n",
+            "port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nshared_buffers = '32MB'\n\
+             max_prepared_transactions = 2\n",
             text(sockets)
         );
         let path = data.join("postgresql.conf");
@@ -63,23 +66,48 @@ impl Cluster {
             data: data.to_owned(),
             sockets: sockets.to_owned(),
             port,
+            target_port: port,
         };
         let log = text(&sockets.join("server.log"));
         program("pg_ctl", &["start", "-w", "-D", &data_text, "-l", &log]);
         cluster
     }
 
-    /// How clients connect.
-    pub fn connection(&self) -> String {
-        format!(
-            "host=127.0.0.1 port={} user=postgres dbname=postgres connect_timeout=2",
-            self.port
-        )
+    /// Fences it by `pg_hba.conf`: its server goes on, so that the target's needs a port of its own.
+    pub fn rejecting(mut self) -> Self {
+        self.target_port = free_port();
+        self
     }
 
-    /// One value.
+    fn rejects(&self) -> bool {
+        self.target_port != self.port
+    }
+
+    /// How clients connect: to whichever side lets them in.
+    pub fn connection(&self) -> String {
+        let (hosts, ports) = if self.rejects() {
+            (
+                "127.0.0.1,127.0.0.1",
+                format!("{},{}", self.port, self.target_port),
+            )
+        } else {
+            ("127.0.0.1", self.port.to_string())
+        };
+        format!("host={hosts} port={ports} user=postgres dbname=postgres connect_timeout=2")
+    }
+
+    /// One value of the target's, which is the source's where both have one address.
+    pub fn query_target(&self, statement: &str) -> String {
+        self.query_at(self.target_port, statement)
+    }
+
+    /// One value of the source's.
     pub fn query(&self, statement: &str) -> String {
-        let (sockets, port) = (text(&self.sockets), self.port.to_string());
+        self.query_at(self.port, statement)
+    }
+
+    fn query_at(&self, port: u16, statement: &str) -> String {
+        let (sockets, port) = (text(&self.sockets), port.to_string());
         program(
             "psql",
             &[
@@ -104,14 +132,19 @@ impl Database for Cluster {
         Self::start(&mounts[0].join("data"), wal.as_deref(), &sockets)
     }
 
-    fn host_section(&self) -> String {
+    fn host_section(&self, target: bool) -> String {
         format!(
             "[database]\nengine = \"postgres\"\nbin_directory = {:?}\ndata_directory = {:?}\nport = {}\n\
-             socket_directory = {:?}\nstart_seconds = 60\nstop_seconds = 60\n",
+             socket_directory = {:?}\nstart_seconds = 60\nstop_seconds = 60\nfence = {:?}\n",
             bin_directory(),
             self.data,
-            self.port,
-            self.sockets
+            if target { self.target_port } else { self.port },
+            self.sockets,
+            if self.rejects() {
+                "pg_hba"
+            } else {
+                "clean_stop"
+            }
         )
     }
 
@@ -119,15 +152,40 @@ impl Database for Cluster {
         Arc::new(Postgres(self.connection()))
     }
 
+    fn servers(&self) -> Vec<rustix::process::Pid> {
+        servers_of("/postgres", &text(&self.data))
+    }
+
+    fn start_by_hand(&mut self) {
+        let log = text(&self.sockets.join("server.log"));
+        // Its children hold the shared memory for as long as they take to notice.
+        for _ in 0..20 {
+            let start = ["start", "-w", "-D", &text(&self.data), "-l", &log];
+            let said = try_program("pg_ctl", &start);
+            let held = String::from_utf8_lossy(&said.stdout).into_owned()
+                + &fs::read_to_string(&log).unwrap_or_default();
+            if said.status.success() || held.contains("snapmigrate_fence") {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(250));
+        }
+    }
+
     fn serves(&self) -> bool {
         self.serves()
     }
 
     fn check_hosts(stage: &Stage<Self>, report: &Value) {
+        let rejects = stage.cluster.rejects();
         let status = stage.source.call(Status {});
+        let (state, control) = if rejects {
+            (DatabaseState::Fenced, "in production")
+        } else {
+            (DatabaseState::Stopped, "shut down")
+        };
         assert_eq!(
             (status.fence, status.database),
-            (FenceState::Permanent, DatabaseState::Stopped)
+            (FenceState::Permanent, state)
         );
         let source = program("pg_controldata", &["-D", &text(&stage.cluster.data)]);
         let fact = |name: &str| {
@@ -136,22 +194,30 @@ impl Database for Cluster {
                 .trim()
                 .to_owned()
         };
-        assert_eq!(fact("Database cluster state:"), "shut down");
+        assert_eq!(fact("Database cluster state:"), control);
         assert_eq!(fact("Latest checkpoint's TimeLineID:"), "1");
         let identifier = fact("Database system identifier:");
         assert_eq!(report["proof"]["system_identifier"], identifier.as_str());
-        assert_eq!(
-            report["proof"]["fence_lsn"],
-            fact("Latest checkpoint location:").as_str(),
-            "the source wrote nothing after the fence"
-        );
-        let target = |query: &str| stage.cluster.query(query);
+        if rejects {
+            // Its own door is the helper's: whoever else knocks is rejected, and nobody has written.
+            let others = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' \
+                AND pid <> pg_backend_pid()";
+            assert_eq!(stage.cluster.query(others), "0");
+        } else {
+            assert_eq!(
+                report["proof"]["fence_lsn"],
+                fact("Latest checkpoint location:").as_str(),
+                "the source wrote nothing after the fence"
+            );
+        }
+        let target = |query: &str| stage.cluster.query_target(query);
         assert_eq!(
             target("SELECT system_identifier FROM pg_control_system()"),
             identifier
         );
         assert_eq!(target("SELECT pg_is_in_recovery()"), "f");
         assert_eq!(target("SHOW transaction_read_only"), "off");
+        assert_eq!(target("SHOW autovacuum"), "on");
         assert_eq!(
             target("SELECT timeline_id FROM pg_control_checkpoint()"),
             "2"
@@ -206,6 +272,19 @@ pub fn program(name: &str, arguments: &[&str]) -> String {
         &path,
     ];
     run(&[&argv, arguments].concat())
+}
+
+/// Runs one of PostgreSQL's programs as its user, whatever comes of it.
+pub fn try_program(name: &str, arguments: &[&str]) -> std::process::Output {
+    let path = text(&bin_directory().join(name));
+    let user = [
+        "setpriv",
+        "--reuid=postgres",
+        "--regid=postgres",
+        "--init-groups",
+        &path,
+    ];
+    super::try_run(&[&user, arguments].concat())
 }
 
 /// A port nobody listens at.

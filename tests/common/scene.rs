@@ -51,6 +51,11 @@ impl<D: Database> Scene<D> {
         executor
     }
 
+    /// How long the slowest write to the source's file system was held up.
+    pub fn longest_write(&self) -> Duration {
+        self.witness.longest()
+    }
+
     /// Waits for the executor's end and proves everything.
     pub fn conclude(self, executor: Running) {
         self.conclude_with(executor, |_, _| {});
@@ -61,6 +66,11 @@ impl<D: Database> Scene<D> {
         let (status, [report, journal]) = executor.wait(PATIENCE);
         assert!(status.success(), "{status}: {report}\n{journal}");
         say(&report);
+        self.prove_with(check);
+    }
+
+    /// Proves everything of a migration that has cut over.
+    pub fn prove_with(self, check: impl Fn(&Stage<D>, &Value)) {
         let report = self.stage.report();
         check_report(&report);
         check(&self.stage, &report);

@@ -30,6 +30,11 @@ pub struct Source {
 
 /// A cluster with its log on a volume of its own, and a helper.
 pub fn source() -> Source {
+    source_with(|cluster| cluster)
+}
+
+/// The same with the cluster as `with` wants it.
+pub fn source_with(with: impl Fn(Cluster) -> Cluster) -> Source {
     require_machine();
     let mut disks = Disks::new(8);
     let mounts = vec![disks.root.join("pg"), disks.root.join("wal")];
@@ -42,6 +47,7 @@ pub fn source() -> Source {
         Some(&mounts[1].join("wal")),
         &disks.root.join("sockets"),
     );
+    let cluster = with(cluster);
     let helper = Helper::source(&disks.root.join("source-host"), &cluster);
     Source {
         helper,
@@ -80,6 +86,7 @@ pub fn fence(epoch: u64, lease_seconds: f64) -> Fence {
     Fence {
         epoch,
         lease_seconds,
+        expected: None,
     }
 }
 

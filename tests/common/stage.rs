@@ -55,6 +55,39 @@ impl<D: Database> Stage<D> {
 
     /// The same, planned for one transfer path.
     pub fn on_path(path: &str, volumes: &[&'static str], lease_seconds: f64) -> Self {
+        let stage = Self::built(volumes, |cluster| cluster);
+        stage.write_policy(path, lease_seconds, |helper| {
+            format!("unix:{}", text(&helper.socket))
+        });
+        stage
+    }
+
+    /// With a relay to each host, as over ssh, that can be killed.
+    pub fn over_relays(volumes: &[&'static str], lease_seconds: f64) -> Self {
+        let stage = Self::built(volumes, |cluster| cluster);
+        let relay = env!("CARGO_BIN_EXE_snapmigrate-host");
+        stage.write_policy("copy", lease_seconds, |helper| {
+            format!("exec:{relay} relay --socket {}", text(&helper.socket))
+        });
+        stage
+    }
+
+    /// With the database as `with` wants it.
+    pub fn set_with(volumes: &[&'static str], lease_seconds: f64, with: impl Fn(D) -> D) -> Self {
+        let stage = Self::built(volumes, with);
+        stage.write_policy("copy", lease_seconds, |helper| {
+            format!("unix:{}", text(&helper.socket))
+        });
+        stage
+    }
+
+    fn write_policy(&self, path: &str, lease_seconds: f64, channel: impl Fn(&Helper) -> String) {
+        let channels = [channel(&self.source), channel(&self.target)];
+        let policy = policy([D::ENGINE, path], channels, lease_seconds);
+        fs::write(self.tool.file("policy.toml"), policy).expect("the policy can be written");
+    }
+
+    fn built(volumes: &[&'static str], with: impl Fn(D) -> D) -> Self {
         require_machine();
         let disks = Disks::new(64);
         let scenario = disks.root.join("scenario.toml");
@@ -69,12 +102,10 @@ impl<D: Database> Stage<D> {
         for (volume, mountpoint) in volumes.iter().zip(&mounts) {
             lab.format_and_mount(volume, mountpoint);
         }
-        let cluster = D::start_on(&mounts, &disks.root);
+        let cluster = with(D::start_on(&mounts, &disks.root));
         let source = Helper::source(&disks.root.join("source-host"), &cluster);
         let target = Helper::elsewhere(&disks.root.join("target-host"), &cluster, mounts.clone());
         let tool = tool(&disks, &lab);
-        let policy = policy([D::ENGINE, path], &source, &target, lease_seconds);
-        fs::write(tool.file("policy.toml"), policy).expect("the policy can be written");
         Self {
             tool,
             target,
@@ -90,10 +121,16 @@ impl<D: Database> Stage<D> {
     /// Adds a hook that files what it is told, one line per run, and ends with `status`.
     pub fn add_hook(&self, name: &str, when: &str, status: u8) {
         let file = text(&self.hook_file(name));
+        let command = format!("cat >> {file}; echo >> {file}; exit {status}");
+        self.add_command_hook(name, when, &command);
+    }
+
+    /// Adds a hook that runs a shell command.
+    pub fn add_command_hook(&self, name: &str, when: &str, command: &str) {
         let (when, phase) = when.split_once(' ').expect("a time and a phase");
         let hook = format!(
             "\n[[hooks]]\nname = \"{name}\"\nphase = \"{phase}\"\nwhen = \"{when}\"\n\
-             command = [\"/bin/sh\", \"-c\", \"cat >> {file}; echo >> {file}; exit {status}\"]\n"
+             command = [\"/bin/sh\", \"-c\", \"{command}\"]\n"
         );
         let policy = self.tool.read("policy.toml") + &hook;
         fs::write(self.tool.file("policy.toml"), policy).expect("the policy can be written");
@@ -165,7 +202,7 @@ impl<D: Database> Stage<D> {
 
     /// The operator does not wait for the planned window.
     pub fn cut_over_now(&self) {
-        self.tool.run(&["cutover", JOURNAL]);
+        self.tool.run(&["cutover", JOURNAL, "--confirm", "orders"]);
     }
 
     /// Events of the journal, oldest first; none before there is a journal.
@@ -266,12 +303,7 @@ fn scenario_of(name: &str, volumes: &[&str]) -> String {
     format!("{head}{places}{volumes}")
 }
 
-fn policy(
-    [engine, path]: [&str; 2],
-    source: &Helper,
-    target: &Helper,
-    lease_seconds: f64,
-) -> String {
+fn policy([engine, path]: [&str; 2], [source, target]: [String; 2], lease_seconds: f64) -> String {
     let (account, region) = TARGET;
     let owner = SOURCE.0;
     format!(
@@ -281,8 +313,6 @@ fn policy(
          [target]\naccount = \"{account}\"\nregion = \"{region}\"\nzone = \"{region}a\"\n\
          instance = \"{TARGET_INSTANCE}\"\n\n\
          [direct]\nreader_role_arn = \"arn:aws:iam::{owner}:role/reader\"\n\n\
-         [database]\nengine = \"{engine}\"\nsource_host = \"unix:{}\"\ntarget_host = \"unix:{}\"\n",
-        text(&source.socket),
-        text(&target.socket)
+         [database]\nengine = \"{engine}\"\nsource_host = \"{source}\"\ntarget_host = \"{target}\"\n"
     )
 }

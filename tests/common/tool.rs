@@ -28,6 +28,15 @@ impl Tool {
         self.directory.join(name)
     }
 
+    /// How many files have names that begin so.
+    pub fn count(&self, prefix: &str) -> usize {
+        let files = fs::read_dir(&self.directory).expect("it is there");
+        let names = files.filter_map(Result::ok).map(|file| file.file_name());
+        names
+            .filter(|name| name.to_string_lossy().starts_with(prefix))
+            .count()
+    }
+
     /// A file's text.
     pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.file(name)).unwrap_or_else(|error| panic!("{name}: {error}"))

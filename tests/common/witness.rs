@@ -41,6 +41,15 @@ impl Witness {
         witness
     }
 
+    /// How long the slowest write took.
+    pub fn longest(&self) -> Duration {
+        let writes = self.writes.lock().expect("nobody panicked");
+        let took = writes
+            .iter()
+            .map(|(begun, ended)| (*ended - *begun).to_std());
+        took.filter_map(Result::ok).max().unwrap_or_default()
+    }
+
     /// The write that was under way at an instant.
     pub fn under_way(&self, at: DateTime<Utc>) -> Option<Write> {
         let writes = self.writes.lock().expect("nobody panicked");

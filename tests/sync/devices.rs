@@ -1,5 +1,7 @@
 //! Real block devices and a full disk: needs root and loop devices.
 
+mod bases;
+
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -95,13 +97,7 @@ fn a_device_is_written_past_the_cache_and_refused_when_it_is_in_use() {
     // A file system, so that it can be mounted; its image is the volume's content.
     let image = lab.scratch.0.join(format!("lab/volumes/{id}.img"));
     done("mkfs.ext4", &["-q", "-F", "-E", "nodiscard", text(&image)]);
-    volume.image.clear();
-    let bytes = std::fs::read(&image).expect("1 GiB of memory");
-    for (block, data) in (0..).zip(bytes.chunks(524_288)) {
-        if data.iter().any(|byte| *byte != 0) {
-            volume.image.insert(block, data.to_vec());
-        }
-    }
+    volume.load(&image);
     let first = lab.snapshot(&id);
     let report = sync(&["sync", "--to", &first]);
     assert_eq!(report["read_back"], "direct");

@@ -95,6 +95,17 @@ impl Volume {
         }
     }
 
+    /// Takes what the image holds now for what must be in it.
+    pub fn load(&mut self, path: &Path) {
+        let bytes = fs::read(path).expect("1 GiB of memory");
+        self.image.clear();
+        for (block, data) in (0..).zip(bytes.chunks(BLOCK_LEN)) {
+            if data.iter().any(|byte| *byte != 0) {
+                self.image.insert(block, data.to_vec());
+            }
+        }
+    }
+
     /// Writes `len` bytes of `fill` at `at` within a block.
     pub fn write(&mut self, block: u64, at: u64, fill: u8, len: usize) {
         let len = len.min(usize::try_from(BLOCK - at).expect("small"));

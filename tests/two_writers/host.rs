@@ -57,6 +57,7 @@ fn facts() -> FenceReply {
         lsn: String::new(),
         system_identifier: String::new(),
         timeline: 1,
+        started_at: None,
         transactions: None,
     }
 }

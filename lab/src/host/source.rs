@@ -13,9 +13,9 @@ use crate::content::format_lsn;
 use crate::workload::chance;
 
 /// The engine that is simulated.
-const ENGINE: &str = "postgres";
-const ENGINE_VERSION: &str = "15.8";
-const DATA_DIRECTORY: &str = "/var/lib/postgresql/15/main";
+pub(super) const ENGINE: &str = "postgres";
+pub(super) const ENGINE_VERSION: &str = "15.8";
+pub(super) const DATA_DIRECTORY: &str = "/var/lib/postgresql/15/main";
 
 impl SimulatedHost {
     pub(super) fn inspect(&self, now: DateTime<Utc>, disks: &mut dyn Disks) -> Outcome {

@@ -24,6 +24,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 
 pub use memory::{Calls, Memory};
+pub use ssm::command::Commands;
 
 use crate::Lab;
 use crate::error::ApiError;
@@ -89,6 +90,9 @@ fn dispatch(
                 .get("x-amz-security-token")
                 .and_then(|value| value.to_str().ok());
             sts::answer(name, caller, token, form, (lab.now(), id))
+        }
+        Action::Ssm(name) if ssm::command::answers(name) => {
+            ssm::command::answer(lab, caller, name, body)
         }
         Action::Ssm(name) => lab.with_world(|world| ssm::answer(name, caller, body, world)),
     }

@@ -1,7 +1,9 @@
-//! SSM's parameter store: PutParameter, GetParameter and DeleteParameter (AWS JSON 1.1).
+//! SSM: RunCommand, and the parameter store's PutParameter, GetParameter and DeleteParameter (AWS JSON 1.1).
 //!
 //! PutParameter without Overwrite is an atomic create, which makes it a lock. Values are kept as they are:
 //! `SecureString` is stored, not encrypted. Must not know how parameters are kept.
+
+pub mod command;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};

@@ -39,7 +39,8 @@ pub struct Bench {
     pub inventory: Inventory,
     /// All metrics, oldest first, those after each origin too.
     pub periods: Vec<WritePeriod>,
-    luck: Vec<Draw>,
+    /// The draws behind every band, the same at every origin.
+    pub luck: Vec<Draw>,
 }
 
 /// The models at one origin.

@@ -3,13 +3,15 @@
 //!
 //! It must not know how a curve or a calibration works inside, nor files.
 
-use super::replay::Replay;
+use std::ops::Range;
 
+use super::replay::Replay;
 use super::{LEAST_SCORED_BLOCKS, Protocol, Trace};
 use crate::calibration::{Calibration, Prior};
 use crate::dirty::DirtyCurve;
 use crate::draws::VolumeDraw;
 use crate::forecast::volume_model;
+use crate::shares::by_shares;
 
 /// Deltas seen, and the time between them over the usual one.
 const PROTOCOLS: [(u32, f64); 4] = [(3, 0.5), (3, 1.0), (6, 1.0), (12, 0.5)];
@@ -64,9 +66,12 @@ pub fn errors(trace: &Trace) -> Errors {
             metric_delay_seconds: METRIC_DELAY_SECONDS,
         };
         let replay = Replay::of(trace, &protocol);
-        let steps = replay.steps();
-        let origins = steps.filter_map(|step| replay.origin(step));
-        origins.map(|origin| foretold(&replay, &origin)).collect()
+        let steps: Vec<u32> = replay.steps().collect();
+        let told = |share: Range<usize>| {
+            let origins = steps[share].iter().filter_map(|step| replay.origin(*step));
+            origins.map(|origin| foretold(&replay, &origin)).collect()
+        };
+        by_shares(steps.len(), 1, told)
     };
     Errors {
         name: trace.name().to_owned(),

@@ -1,21 +1,27 @@
 //! The origins of a trace: every half delta, as if snapshots had been taken all along.
 //! It must not know what is predicted from them.
 
+use std::ops::Range;
+
 use super::origin::{Bench, Origin};
 use super::{Prediction, Protocol, Trace};
 use crate::ids::{SnapshotId, VolumeId};
 use crate::inventory::{Inventory, VolumeFacts};
 use crate::observation::{ObservedDelta, VolumeObservations};
+use crate::shares::by_shares;
 use crate::units::{GIB, at_epoch_seconds};
 
 /// Every origin of the protocol, each with every lag that ends within the trace.
 pub fn predictions(trace: &Trace, protocol: &Protocol) -> Vec<Prediction> {
     let replay = Replay::of(trace, protocol);
-    let steps = replay.steps();
-    steps
-        .filter_map(|step| replay.origin(step))
-        .flat_map(|origin| replay.bench.judge(&origin))
-        .collect()
+    let steps: Vec<u32> = replay.steps().collect();
+    let judged = |share: Range<usize>| {
+        let origins = steps[share].iter().filter_map(|step| replay.origin(*step));
+        origins
+            .flat_map(|origin| replay.bench.judge(&origin))
+            .collect()
+    };
+    by_shares(steps.len(), 1, judged)
 }
 
 /// A trace with its protocol.

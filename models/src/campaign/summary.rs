@@ -35,6 +35,11 @@ pub struct CampaignSummary {
     pub final_delta_at_gate_after_two_rounds: Coverage,
     /// Whether the plans' verdicts were right.
     pub verdict: VerdictCount,
+    /// Share of the plans' verdicts that would have been right had the limit been compared with the plan's forecast times
+    /// the one factor that, knowing how every run ended, makes this share largest: what is not known of a world when the
+    /// plan is made, no verdict can tell.
+    #[serde(default)]
+    pub verdict_in_hindsight_percent: f64,
     /// Whether the last gate's, with the policy's limit, were.
     #[serde(default)]
     pub verdict_at_gate: VerdictCount,
@@ -106,6 +111,7 @@ impl CampaignSummary {
             final_delta_at_gate: Coverage::of(&all, delta, gate),
             final_delta_at_gate_after_two_rounds: Coverage::of(&taught, delta, gate),
             verdict: scored(&all, &said_at_plan),
+            verdict_in_hindsight_percent: in_hindsight(runs, &truth),
             verdict_at_gate: scored(&all, &said_at_gate),
             verdict_at_gate_after_two_rounds: scored(&taught, &said_at_gate),
             parts_at_gate: PARTS.iter().map(|step| part(&all, *step)).collect(),
@@ -164,6 +170,29 @@ impl VerdictCount {
         counted.right_percent = percent(counted.right as usize, all as usize);
         counted
     }
+}
+
+/// Right verdicts of the best border between the plans' forecasts over their limits, in percent.
+fn in_hindsight(runs: &[CampaignRun], truth: &Truth) -> f64 {
+    let scored = |run: &CampaignRun| {
+        let said = run.write_downtime_seconds.at_plan?;
+        let over_limit = said.at_confidence(run.confidence) / run.limit_seconds;
+        Some((over_limit, within_limit(run, truth)?))
+    };
+    let mut all: Vec<(f64, bool)> = runs.iter().filter_map(scored).collect();
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    // Everything up to the border is said to keep the limit.
+    let refused = all.iter().filter(|(_, keeps)| !keeps).count();
+    let mut right = refused;
+    let mut best = refused;
+    for (index, (over_limit, keeps)) in all.iter().enumerate() {
+        right = if *keeps { right + 1 } else { right - 1 };
+        // No border tells equal forecasts apart.
+        if all.get(index + 1).is_none_or(|next| next.0 > *over_limit) {
+            best = best.max(right);
+        }
+    }
+    percent(best, all.len())
 }
 
 fn said_at_plan(run: &CampaignRun) -> Option<bool> {
@@ -270,6 +299,24 @@ mod tests {
         );
         assert_eq!((parts, counted.not_scored), ((4, 2, 2), 4));
         assert_eq!(counted.right_percent, 50.0);
+    }
+
+    #[test]
+    fn no_border_on_the_forecast_tells_worlds_apart_that_it_foretold_alike() {
+        // The same forecast over the limit; one world keeps the limit, the other does not. A third is told apart.
+        let world = |seed, limit_seconds, actual| CampaignRun {
+            seed,
+            ..run(Verdict::Converges, limit_seconds, Some(actual))
+        };
+        let worlds = [
+            world(1, 500.0, 200.0),
+            world(2, 500.0, 900.0),
+            world(3, 100.0, 900.0),
+        ];
+        let runs: Vec<CampaignRun> = worlds.iter().flat_map(|w| [w.clone(), w.clone()]).collect();
+        let found = CampaignSummary::of(&runs).verdict_in_hindsight_percent;
+        assert!((found - 200.0 / 3.0).abs() < 1e-9, "{found}");
+        assert_eq!(CampaignSummary::of(&[]).verdict_in_hindsight_percent, 0.0);
     }
 
     #[test]

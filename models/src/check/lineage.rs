@@ -10,6 +10,12 @@ use crate::units::{Timestamp, epoch_seconds};
 use super::walk::{finding, refuse};
 use super::{Finding, Severity};
 
+/// EBS asks for 15 s between snapshots of one volume (EC2 API errors, SnapshotCreationPerVolumeRateExceeded).
+const SPACING_SECONDS: i64 = 15;
+
+/// A schedule may be late by this share of its gap before it is taken for suspended.
+const LATE_SHARE: f64 = 0.25;
+
 /// All checks of snapshots.
 pub(super) fn walk(plan: &Plan, inventory: &Inventory, now: Timestamp, found: &mut Vec<Finding>) {
     for volume in &plan.volumes {
@@ -145,13 +151,64 @@ fn takers(
 /// Hours between snapshots that keep coming: three or more, the next before the window ends and no
 /// longer overdue than by one pause.
 fn clash(plan: &Plan, times: &[f64], now: Timestamp) -> Option<f64> {
+    let (gap, next) = rhythm(times)?;
+    let alive = epoch_seconds(now) < next + gap;
+    (alive && next < epoch_seconds(plan.window.end)).then_some(gap / 3600.0)
+}
+
+/// Seconds between snapshots that keep coming, three or more, and when the next one is due.
+fn rhythm(times: &[f64]) -> Option<(f64, f64)> {
     let mut gaps: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
     if gaps.len() < 2 {
         return None;
     }
     gaps.sort_by(f64::total_cmp);
     let gap = gaps[gaps.len() / 2];
-    let next = times.last()? + gap;
-    let alive = epoch_seconds(now) < next + gap;
-    (alive && gap > 0.0 && next < epoch_seconds(plan.window.end)).then_some(gap / 3600.0)
+    (gap > 0.0).then_some((gap, times.last()? + gap))
+}
+
+/// What somebody else's snapshots of a volume say against a fence at `now` that is up until `until`: one is pending, one
+/// was taken just now, or a schedule takes the next one meanwhile.
+#[must_use]
+pub fn foreign_in_the_way(
+    plan: &Plan,
+    of_volume: &[SnapshotFacts],
+    now: Timestamp,
+    until: Timestamp,
+) -> Vec<String> {
+    let foreign: Vec<&SnapshotFacts> = of_volume.iter().filter(|s| !ours(plan, s)).collect();
+    let mut found = Vec::new();
+    let spacing = chrono::TimeDelta::seconds(SPACING_SECONDS);
+    for snapshot in &foreign {
+        let name = format!("{} of {}", snapshot.snapshot, owner(snapshot));
+        if snapshot.state == "pending" {
+            found.push(format!(
+                "{name} is pending: the final one would queue behind it"
+            ));
+        } else if now - snapshot.started_at < spacing {
+            found.push(format!(
+                "{name} was taken less than {SPACING_SECONDS} s ago"
+            ));
+        }
+    }
+    let mut takers: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for snapshot in foreign {
+        let times = takers.entry(owner(snapshot)).or_default();
+        times.push(epoch_seconds(snapshot.started_at));
+    }
+    for (owner, mut times) in takers {
+        times.sort_by(f64::total_cmp);
+        let due = rhythm(&times).filter(|(gap, next)| {
+            let late = gap * LATE_SHARE;
+            (epoch_seconds(now) - late..epoch_seconds(until)).contains(next)
+        });
+        if let Some((gap, _)) = due {
+            let hours = gap / 3600.0;
+            found.push(format!(
+                "{owner} takes a snapshot about every {hours:.1} h and the next one is due: suspend it, or wait until it \
+                 is there"
+            ));
+        }
+    }
+    found
 }

@@ -30,6 +30,12 @@ pub(super) fn go_back(view: View<'_>, fence: &Fence, reason: &str) -> Next {
     }
     let made = progress.tried(&Action::CreateVolumes) || progress.tried(&Action::PrepareVolumes);
     let made = made && !undone(&Action::DeleteVolumes);
+    if made && progress.leaves_bases() && !progress.orders.delete_snapshots {
+        return aborted(format!(
+            "{reason}; the source serves again; nothing has mounted the prepared volumes: they stay as they are, and a \
+             next plan of this migration begins with what they hold"
+        ));
+    }
     if made && !hopeless(view, &Action::DeleteVolumes) {
         return pause_or(view, Action::DeleteVolumes, reason);
     }
@@ -38,7 +44,10 @@ pub(super) fn go_back(view: View<'_>, fence: &Fence, reason: &str) -> Next {
     } else {
         ""
     };
-    let reason = format!("{reason}; the source serves again{left}");
+    aborted(format!("{reason}; the source serves again{left}"))
+}
+
+const fn aborted(reason: String) -> Next {
     Next::Stop {
         outcome: RunOutcome::Aborted,
         reason,

@@ -34,14 +34,17 @@ pub(super) fn before_fence(view: View<'_>) -> Next {
         let reason = "accounts, hosts and lineage are looked at before anything is changed";
         return view.attempt(Action::Preflight, reason);
     }
+    if let Some(next) = view.limits_moved() {
+        return next;
+    }
     match view.progress.rounds.last_key_value() {
         None => view.start_round(0),
         Some((index, round)) => match view.missing_step(*index, round) {
             Some(next) => next,
-            None => match view.trial(*index) {
-                Some(next) => next,
-                None => view.after_round(*index),
-            },
+            None => view
+                .surprised(*index)
+                .or_else(|| view.trial(*index))
+                .unwrap_or_else(|| view.after_round(*index)),
         },
     }
 }
@@ -64,7 +67,10 @@ impl View<'_> {
 
     fn after_round(&self, last: u32) -> Next {
         let window_open = self.goal.cutover && gate::opens_at(*self) <= self.now;
-        if !window_open && self.planned(last + 1).is_some() {
+        let next = self.planned(last + 1);
+        // A base that was lost is made anew before anything else.
+        let due = next.is_some_and(|next| !window_open || next.kind == RoundKind::Base);
+        if due {
             return self.start_round(last + 1);
         }
         if self.goal.cutover {
@@ -130,6 +136,9 @@ impl View<'_> {
 
     /// The first step that a round before the fence still lacks.
     fn missing_step(&self, index: u32, round: &RoundProgress) -> Option<Next> {
+        if round.given_up && !round.is_final && !self.is_direct() {
+            return Some(self.replace(index));
+        }
         let action = self.next_step_of(index, round)?;
         if let Some(next) = self.redo(index, round, &action) {
             return Some(next);
@@ -159,6 +168,24 @@ impl View<'_> {
             () if !copied => Some(Action::AwaitCopies { round }),
             () => None,
         }
+    }
+
+    /// A round whose snapshots somebody else deleted is worth nothing: the next one is taken at once.
+    fn replace(&self, index: u32) -> Next {
+        let rounds = self.progress.rounds.values().rev();
+        let in_a_row = rounds.take_while(|round| round.given_up).count();
+        if in_a_row > MOST_DISCARDED as usize {
+            let outcome = RunOutcome::Failed;
+            let reason = format!(
+                "the snapshots of {in_a_row} rounds in a row were deleted or archived by somebody else: stop what does \
+                 that; nothing is fenced, the source serves"
+            );
+            return Next::Stop { outcome, reason };
+        }
+        let reason = format!(
+            "the snapshots of round {index} are gone before they were in the target: another round takes its place"
+        );
+        self.take_round(index + 1, reason)
     }
 
     /// A wait that ended in `error` is answered with a new set or new copies, a few times.

@@ -19,7 +19,9 @@ const BELIEVED: u32 = 2;
 impl View<'_> {
     /// The next step of a round on this path, final or not; none when its data is in the volumes.
     pub(super) fn next_direct_step(&self, round: u32, state: &RoundProgress) -> Option<Action> {
-        let whole = round == 0;
+        // A round whose base is gone is written whole.
+        let fresh = round == 0 && !self.progress.is_based(round);
+        let whole = fresh || self.progress.full.contains(&round);
         // Behind the fence the host counts the changed blocks itself; ours are counted afterwards.
         let measured = state.deltas.is_some() || state.is_final;
         match () {
@@ -100,6 +102,10 @@ impl View<'_> {
             }
             Action::Sync { whole: true, .. } => {
                 format!("round {round} was completed; every block goes into the prepared volumes")
+            }
+            Action::Sync { round: 0, .. } => {
+                "round 0 was completed; the volumes of an earlier run hold what was before, what changed since goes into them"
+                    .to_owned()
             }
             Action::Sync { .. } => {
                 let taken = state.snapshot_seconds().unwrap_or(0.0);

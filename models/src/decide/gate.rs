@@ -40,14 +40,13 @@ fn closes_at(view: View<'_>) -> Timestamp {
 
 pub(super) fn toward_cutover(view: View<'_>) -> Next {
     let (opens, closes) = (opens_at(view), closes_at(view));
+    let replan = view.plan.policy.replan;
+    if view.progress.orders.postponed && (replan || view.now < closes) {
+        return postponed(view, closes);
+    }
     if view.now >= closes {
         let reason = format!("the window closed at {}{}", instant(closes), why_not(view));
-        return aborted(reason);
-    }
-    if view.progress.orders.postponed {
-        let at = (view.now + delta(POSTPONED_SECONDS)).min(closes);
-        let reason = "postponed by the operator, waiting for `cutover` or `abort`".to_owned();
-        return Next::WaitUntil { at, reason };
+        return view.missed(&reason).unwrap_or_else(|| aborted(reason));
     }
     if let Some(next) = another_round(view, opens, closes) {
         return next;
@@ -57,6 +56,26 @@ pub(super) fn toward_cutover(view: View<'_>) -> Next {
         return Next::WaitUntil { at: opens, reason };
     }
     at_gate(view, closes)
+}
+
+fn postponed(view: View<'_>, closes: Timestamp) -> Next {
+    let later = view.now + delta(POSTPONED_SECONDS);
+    let (at, then) = match view.now < closes {
+        true => (
+            later.min(closes),
+            "waiting for `postpone --release`, `cutover` or `abort`",
+        ),
+        false => (
+            later,
+            "the window has closed; when it is released another one is planned",
+        ),
+    };
+    let how = match view.progress.orders.flagged {
+        true => "by the flag file beside the journal",
+        false => "by the operator",
+    };
+    let reason = format!("postponed {how}, {then}");
+    Next::WaitUntil { at, reason }
 }
 
 fn at_gate(view: View<'_>, closes: Timestamp) -> Next {
@@ -86,8 +105,8 @@ fn at_gate(view: View<'_>, closes: Timestamp) -> Next {
     let objections = objections.join("; ");
     match () {
         () if view.now >= again => knock(view, &format!("{objections} at the last gate")),
-        () if again < closes => Next::WaitUntil {
-            at: again,
+        () if again < closes || view.plan.policy.replan => Next::WaitUntil {
+            at: again.min(closes),
             reason: objections,
         },
         () => aborted(format!(

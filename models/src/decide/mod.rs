@@ -10,6 +10,7 @@ mod direct;
 mod ending;
 mod gate;
 mod hooks;
+mod replan;
 mod retry;
 mod revert;
 mod trial;
@@ -23,6 +24,7 @@ use crate::plan::{Forecast, Plan};
 use crate::policy::TransferPath;
 use crate::progress::Progress;
 use crate::report::RunOutcome;
+use crate::schedule::make_child;
 use crate::step::Action;
 use crate::units::Timestamp;
 
@@ -50,6 +52,13 @@ pub enum Next {
         /// What for.
         reason: String,
     },
+    /// A child plan takes over.
+    Adopt {
+        /// It names the one before as its parent.
+        plan: Box<Plan>,
+        /// Why.
+        reason: String,
+    },
     /// Only the operator can help; the state is safe to stay in.
     AwaitOperator {
         /// What is the matter and what the ways out are.
@@ -70,6 +79,9 @@ pub type Forecaster<'a> = dyn Fn(&Evidence, Timestamp) -> Forecast + 'a;
 /// Seconds one more round is expected to take with this evidence, when it starts at this instant.
 pub type RoundForecaster<'a> = dyn Fn(&Evidence, Timestamp) -> f64 + 'a;
 
+/// The plan that would go on from here, or why there is none.
+pub type Planner<'a> = dyn Fn() -> Result<Plan, String> + 'a;
+
 /// What is expected of the future.
 #[derive(Clone, Copy)]
 pub struct Outlook<'a> {
@@ -77,6 +89,8 @@ pub struct Outlook<'a> {
     pub cutover: &'a Forecaster<'a>,
     /// Of one more round.
     pub round_seconds: &'a RoundForecaster<'a>,
+    /// Under another plan.
+    pub child: &'a Planner<'a>,
 }
 
 /// Everything a decision may look at.
@@ -135,9 +149,11 @@ pub fn decide(plan: &Plan, progress: &Progress, goal: Goal, now: Timestamp) -> N
     let round_seconds = |evidence: &Evidence, at: Timestamp| {
         taught(evidence).next_round_seconds(evidence, at, plan.seed)
     };
+    let child = || make_child(plan, progress, now, plan.seed).map_err(|error| error.to_string());
     let outlook = Outlook {
         cutover: &cutover,
         round_seconds: &round_seconds,
+        child: &child,
     };
     decide_with(plan, progress, goal, now, outlook)
 }

@@ -38,6 +38,9 @@ impl View<'_> {
         match self.retry_unhurried(&action) {
             Retry::Now => self.act(action, reason),
             Retry::Later(next) => next,
+            Retry::GivenUp(failing) if failing.class == FailureClass::Lineage => {
+                self.without_base(&failing)
+            }
             Retry::GivenUp(failing) => given_up(&failing),
         }
     }
@@ -59,8 +62,12 @@ impl View<'_> {
         let fenced = self.progress.may_be_fenced();
         let hopeless = match failing.class {
             _ if failing.count == 0 => false,
-            FailureClass::Permanent | FailureClass::Integrity => true,
-            FailureClass::Credentials => !fenced || failing.count >= most,
+            FailureClass::Permanent
+            | FailureClass::Integrity
+            | FailureClass::Lineage
+            | FailureClass::Gone => true,
+            // Somebody logs in again, or a role's session is renewed, hours later: the source serves meanwhile.
+            FailureClass::Credentials => fenced && failing.count >= most,
             FailureClass::Transient | FailureClass::Unknown => failing.count >= most,
         };
         if hopeless {
@@ -71,13 +78,20 @@ impl View<'_> {
         if at <= self.now || self.now < failing.at {
             return Retry::Now;
         }
-        let reason = format!(
-            "{} failed {} time(s), last: {}; tried again then",
-            action.step_id(),
-            failing.count,
-            failing.message
-        );
-        Retry::Later(Next::WaitUntil { at, reason })
+        Retry::Later(Next::WaitUntil {
+            at,
+            reason: again(failing),
+        })
+    }
+}
+
+fn again(failing: &Failing) -> String {
+    let (step, count, message) = (failing.action.step_id(), failing.count, &failing.message);
+    match failing.class {
+        FailureClass::Credentials => format!(
+            "{step} needs credentials ({count} time(s)): {message}; log in again, nothing has to be started anew"
+        ),
+        _ => format!("{step} failed {count} time(s), last: {message}; tried again then"),
     }
 }
 
@@ -97,23 +111,22 @@ fn given_up(failing: &Failing) -> Next {
         ..
     } = failing;
     match class {
-        FailureClass::Permanent | FailureClass::Integrity => Next::Stop {
+        FailureClass::Permanent
+        | FailureClass::Integrity
+        | FailureClass::Lineage
+        | FailureClass::Gone => Next::Stop {
             outcome: RunOutcome::Failed,
             reason: format!(
                 "{step} failed for good: {message}; the source serves, nothing is fenced"
             ),
         },
-        FailureClass::Credentials => Next::AwaitOperator {
-            reason: format!(
-                "{step} needs credentials: {message}; the source serves; log in again and run the \
-                 same command"
-            ),
-        },
-        FailureClass::Transient | FailureClass::Unknown => Next::AwaitOperator {
-            reason: format!(
-                "{step} failed {count} times in a row, last: {message}; the source serves; run the \
+        FailureClass::Transient | FailureClass::Unknown | FailureClass::Credentials => {
+            Next::AwaitOperator {
+                reason: format!(
+                    "{step} failed {count} times in a row, last: {message}; the source serves; run the \
                  same command to go on"
-            ),
-        },
+                ),
+            }
+        }
     }
 }

@@ -37,6 +37,7 @@ fn outlook<'a>(cutover: &'a super::Forecaster<'a>) -> Outlook<'a> {
     Outlook {
         cutover,
         round_seconds: &as_before,
+        child: &|| Err("there is none".to_owned()),
     }
 }
 
@@ -54,6 +55,7 @@ fn short(next: &Next, now: Timestamp) -> String {
     match next {
         Next::Act { action, .. } => action.step_id(),
         Next::WaitUntil { at, .. } => format!("wait {}", (*at - now).num_seconds()),
+        Next::Adopt { .. } => "adopt".into(),
         Next::AwaitOperator { .. } => "operator".into(),
         Next::Stop { outcome, .. } => format!("stop {outcome:?}").to_lowercase(),
     }
@@ -123,7 +125,7 @@ fn failures_before_the_fence_leave_the_source_serving() {
         ("preflight s0!t s0!t s0!t", "wait 20"),
         ("preflight s0!t +5", "r00.snapshot"),
         ("preflight s0!u +5", "r00.snapshot"),
-        ("preflight s0!c", "operator"),
+        ("preflight s0!c", "wait 5"),
         ("preflight s0!c op:resume", "r00.snapshot"),
         ("preflight s0!p", "stop failed"),
         ("preflight s0!i", "stop failed"),
@@ -136,6 +138,15 @@ fn failures_before_the_fence_leave_the_source_serving() {
     for (story, expected) in table {
         assert_eq!(told(story), expected, "after {story:?}");
     }
+}
+
+#[test]
+fn credentials_that_are_gone_for_hours_are_waited_for() {
+    let hours = " s0!c +300".repeat(60);
+    assert_eq!(told(&format!("preflight{hours}")), "r00.snapshot");
+    assert_eq!(told(&format!("preflight{hours} s0!c")), "wait 300");
+    let fenced = format!("{AT_GATE} gate check{}", " fence!c".repeat(10));
+    assert_eq!(told(&fenced), "unfence.7", "no lease is spent on it");
 }
 
 #[test]
@@ -243,8 +254,11 @@ fn the_gate_waits_for_a_better_moment_and_then_gives_up() {
     story.now = after(4 * 3600 + 300);
     assert_eq!(short(&next(&plan(), &story, &flat), story.now), "gate.2");
     story.now = after(6 * 3600);
+    assert_eq!(short(&next(&plan(), &story, &flat), story.now), "operator");
+    let mut alone = plan();
+    alone.policy.replan = false;
     assert_eq!(
-        short(&next(&plan(), &story, &flat), story.now),
+        short(&next(&alone, &story, &flat), story.now),
         "stop aborted"
     );
 }
@@ -306,6 +320,7 @@ fn every_reason_is_in_words() {
         let told = Story::of(story);
         let reason = match next(&plan(), &told, &flat) {
             Next::Act { reason, .. }
+            | Next::Adopt { reason, .. }
             | Next::WaitUntil { reason, .. }
             | Next::AwaitOperator { reason }
             | Next::Stop { reason, .. } => reason,

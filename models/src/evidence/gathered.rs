@@ -37,10 +37,12 @@ impl Evidence {
                 .trial
                 .measured
                 .map(|(_, restore)| restore.start_seconds),
+            // A full one where a delta was counted would teach a wrong rate.
             durations: progress
                 .rounds
-                .values()
-                .flat_map(|round| durations(plan, round))
+                .iter()
+                .filter(|(index, _)| !progress.full.contains(index))
+                .flat_map(|(_, round)| durations(plan, round))
                 .chain(tried(plan, progress))
                 .collect(),
         }

@@ -11,8 +11,9 @@ use super::{BULK_OVER_USUAL, BULK_WRITE_BYTES, HOUR, LEAST_BULK_WRITE_BYTES, Mea
 const DAY: f64 = 24.0 * HOUR;
 /// A longer period tells nothing of the rhythm (CloudWatch offers up to a day).
 const LONGEST_PERIOD_SECONDS: u32 = 86_400;
-/// Hours of history from which the rhythm of the week is told from that of the day.
-const WEEK_FROM_HOURS: f64 = 14.0 * 24.0;
+/// Hours of history from which the rhythm of the week is told from that of the day: two weeks, but for a day. Metrics
+/// come minutes late and have gaps, so that two weeks asked for are never two weeks told.
+pub(crate) const WEEK_FROM_HOURS: f64 = 13.0 * 24.0;
 /// A slot's mean is drawn towards the overall mean as if by this many more hours.
 const SLOT_WEIGHT_HOURS: f64 = 1.0;
 /// Share of unknown time that is worth a word.

@@ -71,6 +71,24 @@ fn the_rhythm_of_the_day_is_found() {
 }
 
 #[test]
+fn two_weeks_asked_for_show_the_rhythm_of_the_week() {
+    // What `measure` reads of 336 hours: the newest minutes are not told yet, and an hour is missing.
+    let mut rows = periods(300, 14 * 288 - 3, |at| {
+        if (at / DAY) % 7.0 < 5.0 { 100.0 } else { 10.0 }
+    });
+    rows.drain(500..512);
+    let model = LoadModel::fit(&rows);
+    assert_eq!(model.hours.len(), 168);
+    assert!(
+        model.provenance.contains("rhythm of the week"),
+        "{}",
+        model.provenance
+    );
+    let nine_days = LoadModel::fit(&rows[..9 * 288]);
+    assert_eq!(nine_days.hours.len(), 24);
+}
+
+#[test]
 fn the_newest_minutes_dominate_the_near_future_and_fade() {
     let rate = |at: f64| if hour_of(at) < 12.0 { 50.0 } else { 100.0 };
     // Some days are three times as busy as others, for hours on end.

@@ -16,6 +16,7 @@ impl Progress {
         self.check(event)?;
         self.entries += 1;
         self.last_event_at = Some(at);
+        self.awaiting = None;
         match event {
             Event::Decided { action, reason } => self.decided(action, reason),
             Event::Started { action, attempt } => self.started(at, action, *attempt),
@@ -25,9 +26,17 @@ impl Progress {
                 class,
                 message,
             } => self.failed(at, action, *class, message),
-            Event::Waiting { until, reason } => self.waiting = Some((*until, reason.clone())),
+            Event::Waiting { until, reason } => {
+                self.waiting = Some((*until, reason.clone()));
+                self.waiting_since = Some(at);
+            }
+            Event::Awaiting { reason } => {
+                self.waiting = None;
+                self.awaiting = Some((at, reason.clone()));
+            }
             Event::Operator { verb } => self.ordered(at, *verb),
-            Event::Adopted { .. } => self.waiting = None,
+            Event::Limited { new, .. } => self.limited(at, new),
+            Event::Adopted { reason, .. } => self.adopted(reason.is_some()),
             Event::Closed { outcome, reason } => {
                 self.waiting = None;
                 self.closed = Some(Closed {
@@ -96,6 +105,7 @@ impl Progress {
 
     fn failed(&mut self, at: Timestamp, action: &Action, class: FailureClass, message: &str) {
         self.running = None;
+        self.lost_ground(action, class);
         let step = action.step_id();
         let before = self.failing.get(&step);
         let count = before.map_or(0, |failing| failing.count) + 1;
@@ -116,6 +126,7 @@ impl Progress {
     fn ordered(&mut self, at: Timestamp, verb: Verb) {
         let orders = &mut self.orders;
         orders.last_at = Some(at);
+        self.children_in_a_row = 0;
         match verb {
             Verb::Resume => {
                 self.closed = None;
@@ -125,8 +136,14 @@ impl Progress {
                     (failing.count, failing.resumptions) = (0, failing.resumptions + 1)
                 });
             }
-            Verb::Postpone => (orders.postponed, orders.cutover) = (true, false),
-            Verb::Cutover => (orders.postponed, orders.cutover) = (false, true),
+            Verb::Postpone | Verb::PostponeByFlag => {
+                (orders.postponed, orders.cutover) = (true, false);
+                orders.flagged = verb == Verb::PostponeByFlag;
+            }
+            Verb::Release => (orders.postponed, orders.flagged) = (false, false),
+            Verb::Cutover => {
+                (orders.postponed, orders.flagged, orders.cutover) = (false, false, true);
+            }
             Verb::Try => orders.trial = true,
             Verb::Abort if self.activated.is_none() && !orders.revert => orders.abort = true,
             Verb::Abort | Verb::Revert | Verb::RevertDiscarding => self.ordered_back(verb),
@@ -276,6 +293,7 @@ impl Progress {
             recent_writes,
             refusals,
             forecast,
+            server,
             ..
         } = result
         else {
@@ -290,6 +308,7 @@ impl Progress {
             recent_writes: recent_writes.clone(),
             refusals: refusals.clone(),
             forecast: forecast.clone(),
+            server: server.clone(),
         });
     }
 
@@ -369,8 +388,10 @@ fn preflight(result: &StepResult) -> Preflight {
         StepResult::Inspected {
             mounts,
             system_identifier,
+            stacks,
         } => Preflight {
             mounts: mounts.clone(),
+            stacks: stacks.clone(),
             system_identifier: Some(system_identifier.clone()),
         },
         _ => Preflight::default(),

@@ -5,20 +5,23 @@
 //! what should come next is decided in [`crate::decide`].
 
 mod apply;
+mod bases;
 mod queries;
+mod replan;
 mod revert;
 mod rules;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use revert::{Reopened, Revert, RevertCheck, RevertState, TargetClosed};
 
 use crate::evidence::VolumePeriods;
 use crate::plan::Forecast;
+use crate::policy::PolicyLimits;
 use crate::report::{RunOutcome, Verification};
 use crate::step::{
-    Action, CompletedSnapshot, Event, FailureClass, MadeSnapshot, SyncedVolume, TriedRestore,
-    VolumeDelta, VolumeMount, VolumePair,
+    Action, CompletedSnapshot, Event, FailureClass, MadeSnapshot, ServerIdentity, Stack,
+    SyncedVolume, TriedRestore, VolumeDelta, VolumeMount, VolumePair,
 };
 use crate::units::Timestamp;
 
@@ -49,6 +52,10 @@ pub struct Progress {
     pub preflight: Option<Preflight>,
     /// The chain, by index.
     pub rounds: BTreeMap<u32, RoundProgress>,
+    /// The round whose base was found gone, until a child plan counts with that.
+    pub without_base: Option<u32>,
+    /// Rounds that a child plan takes for full ones, because their base is gone.
+    pub full: BTreeSet<u32>,
     /// The restore that was tried before the fence.
     pub trial: Trial,
     /// Results of the gate, oldest first.
@@ -95,8 +102,16 @@ pub struct Progress {
     pub hooks: BTreeMap<String, HookRun>,
     /// What the operator said.
     pub orders: Orders,
+    /// Limits that the operator moved and that no plan keeps to yet.
+    pub limits: PolicyLimits,
+    /// Child plans that the executor made itself since the operator's last word.
+    pub children_in_a_row: u32,
     /// What is waited for, and until when.
     pub waiting: Option<(Timestamp, String)>,
+    /// Since when that is waited for.
+    pub waiting_since: Option<Timestamp>,
+    /// What the operator is waited for, and since when; absent once something went on.
+    pub awaiting: Option<(Timestamp, String)>,
     /// How and when it ended.
     pub closed: Option<Closed>,
     /// Time of the last event.
@@ -153,6 +168,8 @@ pub struct Preflight {
     pub mounts: Vec<VolumeMount>,
     /// Identity of the database.
     pub system_identifier: Option<String>,
+    /// What lies between volumes and file systems.
+    pub stacks: Vec<Stack>,
 }
 
 /// One link of the chain as far as it got.
@@ -160,6 +177,8 @@ pub struct Preflight {
 pub struct RoundProgress {
     /// Taken behind the fence.
     pub is_final: bool,
+    /// Its snapshots were gone before its data was in the target: the next round takes its place.
+    pub given_up: bool,
     /// When its first snapshot attempt started.
     pub started_at: Option<Timestamp>,
     /// Snapshots at the source.
@@ -231,6 +250,8 @@ pub struct GatePassage {
     pub refusals: Vec<String>,
     /// Forecast at that moment.
     pub forecast: Forecast,
+    /// The server that served then.
+    pub server: Option<ServerIdentity>,
 }
 
 /// How far the fence is.
@@ -320,6 +341,8 @@ pub struct Activated {
 pub struct Orders {
     /// Hold the cutover.
     pub postponed: bool,
+    /// It is held by the flag file beside the journal.
+    pub flagged: bool,
     /// Cut over without waiting for the window.
     pub cutover: bool,
     /// Try a restore of the next round that is in the target.

@@ -123,7 +123,11 @@ impl Progress {
         if self.closed.is_some() && !self.reopenable() {
             return Err("the migration is closed".to_owned());
         }
-        let open = self.failing.values().map(|failing| &failing.action);
+        // A step that found its base gone has made nothing.
+        let open = self.failing.values();
+        let made_nothing = [FailureClass::Lineage, FailureClass::Gone];
+        let open = open.filter(|failing| !made_nothing.contains(&failing.class));
+        let open = open.map(|failing| &failing.action);
         let mut open = open.chain(self.running.iter().map(|running| &running.action));
         let makes = |action: &&Action| {
             let waits = matches!(
@@ -149,8 +153,9 @@ impl Progress {
     /// first: `(snapshot at the source, copy in the target)` per volume.
     #[must_use]
     pub fn superfluous(&self) -> Vec<(SnapshotId, Option<SnapshotId>)> {
-        let keep_from = self.rounds.len().saturating_sub(2);
-        let old = self.rounds.values().take(keep_from);
+        let standing = self.rounds.iter().filter(|(_, round)| !round.given_up);
+        let keep_from = standing.rev().nth(1).map_or(0, |(index, _)| *index);
+        let old = self.rounds.range(..keep_from).map(|(_, round)| round);
         old.flat_map(RoundProgress::members)
             .map(|(_, snapshot, copy)| (snapshot, copy))
             .collect()

@@ -6,6 +6,7 @@
 mod results;
 
 use super::{FenceState, Progress, Refused, RoundProgress, revert};
+use crate::policy::PolicyLimits;
 use crate::report::RunOutcome;
 use crate::step::{Action, Event, Verb};
 
@@ -17,6 +18,7 @@ impl Progress {
     pub fn check(&self, event: &Event) -> Result<(), Refused> {
         let verdict = match event {
             Event::Operator { verb } => self.may_order(*verb),
+            Event::Limited { new, .. } => self.may_limit(new),
             Event::Adopted { .. } => self.may_adopt(),
             _ if self.closed.is_some() => Err("the migration is closed".to_owned()),
             Event::Decided { action, .. } => self.idle().and_then(|()| self.may(action)),
@@ -25,7 +27,7 @@ impl Progress {
                 .is_running(action)
                 .and_then(|()| self.fits(action, result)),
             Event::Failed { action, .. } => self.is_running(action),
-            Event::Waiting { .. } => self.idle(),
+            Event::Waiting { .. } | Event::Awaiting { .. } => self.idle(),
             Event::Closed { outcome, .. } => self.idle().and_then(|()| self.may_close(*outcome)),
         };
         verdict.map_err(|reason| Refused {
@@ -79,6 +81,14 @@ impl Progress {
             }
             Some(_) => Err("the migration is closed".to_owned()),
         }
+    }
+
+    fn may_limit(&self, new: &PolicyLimits) -> Result<(), String> {
+        require(!new.is_empty(), "no limit is named")?;
+        let fenced = "the source was fenced already, and from there on limits stay";
+        require(self.fence.is_none(), fenced)?;
+        let open = self.closed.is_none() || self.reopenable();
+        require(open, "the migration is closed")
     }
 
     fn may_order_trial(&self) -> Result<(), String> {
@@ -317,9 +327,10 @@ impl Progress {
         require(self.way_back.is_none(), "the way back was taken")?;
         let mounted = self.tried(&Action::BringUp);
         require(!mounted, "a volume that was mounted is no base")?;
-        let before = round.checked_sub(1).and_then(|index| self.round(index));
-        let based = before.is_some_and(|before| !before.synced.is_empty());
-        require(whole || based, "the volumes do not hold the round before")
+        require(
+            whole || self.is_based(round),
+            "the volumes do not hold the round before",
+        )
     }
 
     fn may_keep(&self) -> Result<(), String> {
@@ -368,8 +379,10 @@ fn name(event: &Event) -> String {
         Event::Finished { action, .. } => format!("finished {}", action.step_id()),
         Event::Failed { action, .. } => format!("failed {}", action.step_id()),
         Event::Waiting { .. } => "waiting".to_owned(),
+        Event::Awaiting { .. } => "awaiting the operator".to_owned(),
         Event::Operator { verb } => format!("operator {verb:?}").to_lowercase(),
-        Event::Adopted { plan } => format!("plan {}", plan.digest),
+        Event::Limited { .. } => "a change of limits".to_owned(),
+        Event::Adopted { plan, .. } => format!("plan {}", plan.digest),
         Event::Closed { outcome, .. } => format!("closed {outcome:?}").to_lowercase(),
     }
 }

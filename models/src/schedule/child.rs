@@ -20,7 +20,7 @@ use super::search::Search;
 use super::{Origin, PlanError, draw_up};
 
 /// The plan that follows `parent` after `progress`, as of `now`: it names the parent's digest, keeps to its policy
-/// and continues its chain, so that the same journal can go on with it.
+/// with the limits that the operator moved since, and continues its chain, so that the same journal can go on with it.
 ///
 /// # Errors
 /// [`PlanError`] when the migration is over, behind the fence or in the middle of a step that may have made
@@ -38,6 +38,10 @@ pub fn make_child(
             other: reason,
             remedy: "go on with `execute` and the plan of the journal",
         })?;
+    let parent = &Plan {
+        policy: progress.limits.over(&parent.policy)?,
+        ..parent.clone()
+    };
     let evidence = Evidence::of(parent, progress);
     let taught = Taught::of(parent, &evidence, now);
     let stood = Stood::of(parent, progress, &evidence, &taught, now);
@@ -57,6 +61,7 @@ pub fn make_child(
     let found = search.best()?;
     let origin = Origin {
         parent: Some(parent.digest.clone()),
+        root: Some(parent.chain_digest().to_owned()),
         profile_digest: parent.profile_digest.clone(),
         policy: &parent.policy,
         now,
@@ -73,6 +78,8 @@ pub fn make_child(
 /// What stands of the chain.
 struct Stood {
     base: Itinerary,
+    /// The next link is a full one: a base like the first.
+    anew: bool,
     /// Rounds that were begun, as they came.
     rounds: Vec<PlannedRound>,
     /// How many of them are in the target.
@@ -99,13 +106,18 @@ impl Stood {
             .collect();
         let is_landed = |(_, round): &&(u32, &RoundProgress)| landed(parent, path, round);
         let remaining = || taught.next_round_seconds(evidence, now, parent.seed);
+        let all_landed = begun.iter().all(|one| is_landed(&one));
+        let lost = progress.without_base.is_some();
+        let last = begun.last().copied();
+        // A full one that is under way as a snapshot is the base that is to be copied; otherwise one is still to come.
+        let base = match lost {
+            true if all_landed => base(None, false, now, &remaining),
+            true => base(last.map(|(_, round)| (0, round)), false, now, &remaining),
+            false => base(last, all_landed, now, &remaining),
+        };
         Self {
-            base: base(
-                begun.last().copied(),
-                begun.iter().all(|one| is_landed(&one)),
-                now,
-                &remaining,
-            ),
+            base,
+            anew: lost && all_landed,
             landed: begun.iter().filter(is_landed).count(),
             rounds: begun
                 .iter()
@@ -125,16 +137,21 @@ impl Stood {
             return planned;
         }
         let next = self.rounds.last().map_or(0, |round| round.index + 1);
-        let later = planned.into_iter().skip(1).zip(next..);
+        let stands = usize::from(!self.anew);
+        let later = planned.into_iter().skip(stands).zip(next..);
         let later = later.map(|(round, index)| PlannedRound { index, ..round });
         self.rounds.iter().cloned().chain(later).collect()
     }
 
     fn words(&self, parent: &Plan) -> String {
         let under_way = self.rounds.len() - self.landed;
+        let from = match self.anew {
+            true => "what the next one builds on is gone, so that it is as large as the base",
+            false => "the chain goes on from the last of them",
+        };
         format!(
             "child of plan {}: {} of its rounds are in the target, {under_way} under way; their deltas and durations \
-             taught the models, and the chain goes on from the last of them",
+             taught the models, and {from}",
             parent.digest.get(..12).unwrap_or(&parent.digest),
             self.landed
         )

@@ -1,13 +1,12 @@
 //! Start times worth trying: hourly, over the week's rhythm, within the policy's windows.
 
 use super::search::Search;
+use crate::load::WEEK_FROM_HOURS;
 
 const HOUR: f64 = 3600.0;
 /// Hours after the base in which the quiet hour is looked for: days, and a week where one is known.
 const DAYS_HOURS: f64 = 48.0;
 const WEEK_HOURS: f64 = 168.0;
-/// The load's paths know the week from here on: two weeks, but for what is not told yet or missing.
-const WEEK_FROM_HISTORY_HOURS: f64 = 13.0 * 24.0;
 /// Days after the base in which a window of the policy is looked for, when none comes sooner.
 const FAR_HORIZON_DAYS: f64 = 8.0;
 /// However uncertain the base is, start times further away are not searched.
@@ -52,9 +51,8 @@ impl Search<'_> {
                 (self.base_ready + FAR_HORIZON_DAYS * 24.0 * HOUR).min(most),
             );
         }
-        let weekly = |volume: &crate::forecast::VolumeModel| {
-            volume.load.history_hours >= WEEK_FROM_HISTORY_HOURS
-        };
+        let weekly =
+            |volume: &crate::forecast::VolumeModel| volume.load.history_hours >= WEEK_FROM_HOURS;
         let hours = if self.model.volumes.iter().any(weekly) {
             WEEK_HOURS
         } else {

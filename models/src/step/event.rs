@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, StepResult};
+use crate::policy::PolicyLimits;
 use crate::units::Timestamp;
 
 /// Why a step failed; retry is decided by this, never by text.
@@ -20,13 +21,14 @@ pub enum FailureClass {
     Permanent,
     /// The result contradicts what must hold. Never tried again.
     Integrity,
+    /// What the next link builds on is gone: it would be as large as the base. Nothing was made; a child plan may
+    /// count with it.
+    Lineage,
+    /// What the step works on is gone: its round is given up, and the next one takes its place.
+    Gone,
 }
 
 /// One entry of the journal.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one at a time is made, written and folded; a box would only hide its results"
-)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -67,15 +69,30 @@ pub enum Event {
         /// What for.
         reason: String,
     },
+    /// Only the operator can go on: the run ended here, and status says with what.
+    Awaiting {
+        /// What is the matter and what the ways out are.
+        reason: String,
+    },
     /// A word of the operator.
     Operator {
         /// Verb.
         verb: Verb,
     },
+    /// The operator moved limits of the policy; the next child plan keeps to them.
+    Limited {
+        /// What was in force of those that change; a limit that there was none of is left out.
+        old: PolicyLimits,
+        /// What is from now on.
+        new: PolicyLimits,
+    },
     /// A child plan takes over; the chain goes on.
     Adopted {
         /// The plan, which names the one before it as its parent.
         plan: Box<crate::plan::Plan>,
+        /// Why the executor made it; absent when the operator gave it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// The end.
     Closed {
@@ -94,6 +111,10 @@ pub enum Verb {
     Resume,
     /// Hold the cutover.
     Postpone,
+    /// The same, said by the flag file beside the journal: until it is gone.
+    PostponeByFlag,
+    /// The cutover is held no longer: it waits for its window as before.
+    Release,
     /// Cut over as soon as the bounds allow.
     Cutover,
     /// Try a restore of a round on the target, and remove it again.

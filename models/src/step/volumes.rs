@@ -13,6 +13,10 @@ pub struct VolumePair {
     pub source: VolumeId,
     /// At the target.
     pub target: VolumeId,
+    /// Snapshot of the source whose content the target's host held it at, on path `direct` with a volume that an earlier
+    /// run had prepared; absent for a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds: Option<SnapshotId>,
 }
 
 /// How one prepared volume was brought to a round's content.

@@ -8,13 +8,12 @@ use crate::units::Timestamp;
 pub(super) fn synced(progress: &Progress, index: u32, now: Timestamp) -> StepResult {
     let round = progress.round(index).expect("a round");
     let whole = round.syncing.is_none_or(|syncing| syncing.whole);
-    let before = index.checked_sub(1).and_then(|index| progress.round(index));
-    let before = before.and_then(|round| round.synced.first());
     let snapshot = round.completed.first().expect("a completed set");
+    let before = progress.held_before(index, &snapshot.volume);
     StepResult::Synced {
         volumes: vec![SyncedVolume {
             volume: snapshot.volume.clone(),
-            from: before.filter(|_| !whole).map(|before| before.to.clone()),
+            from: before.filter(|_| !whole).cloned(),
             to: snapshot.snapshot.clone(),
             changed_blocks: 10,
             written_blocks: 10,

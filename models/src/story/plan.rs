@@ -31,6 +31,7 @@ fn policy() -> Policy {
         engine: "postgres".into(),
         source_host: "unix:/s".into(),
         target_host: "unix:/t".into(),
+        helper_sha256: None,
     });
     policy.try_restore = false;
     policy
@@ -57,6 +58,7 @@ pub(crate) fn plan() -> Plan {
         format: "snapmigrate.plan/1".into(),
         digest: String::new(),
         parent: None,
+        root: None,
         name: "m".into(),
         made_at: start(),
         seed: 1,

@@ -1,12 +1,15 @@
-//! The full comparison of the final snapshots, with the counts of the final delta.
+//! The full comparison of the final snapshots, with the counts of the final delta; on path `direct`, where the target's
+//! snapshot may be lost, what was read back before the mount.
 
+use sha2::{Digest, Sha256};
+use snapmigrate_models::format::hex;
 use snapmigrate_models::ids::SnapshotId;
 use snapmigrate_models::progress::RoundProgress;
 use snapmigrate_models::report::Verification;
 use snapmigrate_models::step::{FailureClass, StepResult, VolumeDelta};
 
 use super::Context;
-use crate::execute::failure::Failure;
+use crate::execute::failure::{Failure, is_not_found};
 use crate::execute::{Auditor, Comparison};
 use crate::transfer::compare::{self, Pair};
 
@@ -15,13 +18,9 @@ impl Context<'_> {
         let round = self.final_state()?;
         let deltas = round.deltas.clone().unwrap_or_default();
         let changed_blocks = blocks(&deltas);
-        if !self.progress.kept.is_empty() {
-            let kept = &self.progress.kept;
-            let awaited = self.await_all(&self.sides.target, kept).await;
-            awaited.map_err(nothing_to_compare)?;
-        }
         let written_blocks = self.written_to_target(round, changed_blocks).await?;
         let mut verification = match &self.sides.comparison {
+            _ if self.kept_is_lost().await? => self.read_back()?,
             Comparison::Bytes => self.compare_bytes(round, &deltas).await?,
             Comparison::Audit(audit) => self.audit(audit, &deltas)?,
         };
@@ -31,6 +30,61 @@ impl Context<'_> {
             verification.read_back_blocks = round.synced.iter().map(|s| s.read_back_blocks).sum();
         }
         Ok(StepResult::Compared { verification })
+    }
+
+    /// Waits for what was kept of the target before it was mounted. Nothing can take its place: the volumes have been
+    /// written to since.
+    async fn kept_is_lost(&self) -> Result<bool, Failure> {
+        let (kept, target) = (&self.progress.kept, &self.sides.target);
+        if kept.is_empty() {
+            return Ok(false);
+        }
+        let Err(failed) = self.await_all(target, kept).await else {
+            return Ok(false);
+        };
+        if failed.class != FailureClass::Permanent {
+            return Err(failed);
+        }
+        let ids: Vec<SnapshotId> = kept.iter().map(|kept| kept.snapshot.clone()).collect();
+        match target.describe_snapshots(&ids).await {
+            Ok(facts) if facts.iter().any(|facts| facts.state == "error") => Ok(true),
+            Err(error) if is_not_found(&error) => Ok(true),
+            Ok(_) => Err(failed),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What the target's host compared before it let the volumes be mounted: since they were last written whole, every
+    /// block that a round changed was read back from the device and was what the source's snapshot holds, each round
+    /// began where the one before had ended (which the journal accepts no other way), and the devices' write counters
+    /// stood still in between.
+    fn read_back(&self) -> Result<Verification, Failure> {
+        let mut synced = Vec::new();
+        for round in self.progress.rounds.values().rev() {
+            synced.extend(&round.synced);
+            if round.synced.iter().any(|volume| volume.from.is_none()) {
+                break;
+            }
+        }
+        if synced.last().is_none_or(|volume| volume.from.is_some()) {
+            return Err(Failure::permanent("the volumes were never written whole"));
+        }
+        let mut digest = Sha256::new();
+        for volume in &synced {
+            digest.update(format!(
+                "{} {} {}\n",
+                volume.volume, volume.to, volume.digest
+            ));
+        }
+        Ok(Verification {
+            method: "read_back".to_owned(),
+            blocks_compared: synced.iter().map(|volume| volume.read_back_blocks).sum(),
+            mismatches: 0,
+            changed_blocks: 0,
+            written_blocks: 0,
+            read_back_blocks: 0,
+            digest: hex(&digest.finalize()),
+        })
     }
 
     fn final_state(&self) -> Result<&RoundProgress, Failure> {
@@ -116,17 +170,4 @@ impl Context<'_> {
 
 fn blocks(deltas: &[VolumeDelta]) -> u64 {
     deltas.iter().map(|delta| delta.changed_blocks).sum()
-}
-
-/// What was kept of the target before it was mounted is lost: nothing can take its place.
-fn nothing_to_compare(failed: Failure) -> Failure {
-    if failed.class != FailureClass::Permanent {
-        return failed;
-    }
-    Failure::permanent(format!(
-        "{}: it held what the target's volumes were before they were mounted, so that the full comparison cannot \
-         be made any more; what is proved is the base, written and read back in full, and each delta's changed, written \
-         and read-back blocks, one set; keep the source",
-        failed.message
-    ))
 }

@@ -13,10 +13,13 @@ impl Context<'_> {
     pub(super) async fn share(&self, round: u32) -> Result<StepResult, Failure> {
         for snapshot in &self.round(round)?.completed {
             let account = &self.plan.target.account;
-            self.sides
+            let shared = self
+                .sides
                 .source
-                .share_snapshot(&snapshot.snapshot, account)
-                .await?;
+                .share_snapshot(&snapshot.snapshot, account);
+            if let Err(error) = shared.await {
+                return Err(self.told_apart(error.into(), &snapshot.snapshot).await);
+            }
         }
         Ok(StepResult::Done)
     }
@@ -28,10 +31,21 @@ impl Context<'_> {
         if self.attempt > 1 {
             let (cloud, tags) = (&self.sides.target, step_tags(self.plan, &step));
             let lost = self.answer_was_lost(&step);
-            found = adopt::find(cloud, self.clock, &tags, &self.volumes(), lost).await?;
+            found = adopt::find(
+                cloud,
+                self.clock,
+                &tags,
+                &self.volumes(),
+                lost,
+                self.stuck_before(),
+            )
+            .await?;
             for snapshot in &found.spare {
                 discard(cloud, &snapshot.snapshot).await?;
             }
+        }
+        if found.usable.is_empty() {
+            self.base_stands(round).await?;
         }
         let mut copies = Vec::new();
         for original in &self.round(round)?.completed {
@@ -73,7 +87,10 @@ impl Context<'_> {
             tags: volume_tags(self.plan, step, volume),
         };
         let started_at = self.clock.now();
-        let snapshot = self.sides.target.copy_snapshot(&request).await?;
+        let snapshot = match self.sides.target.copy_snapshot(&request).await {
+            Ok(snapshot) => snapshot,
+            Err(error) => return Err(self.told_apart(error.into(), &original.snapshot).await),
+        };
         Ok(MadeSnapshot {
             volume: volume.clone(),
             snapshot,

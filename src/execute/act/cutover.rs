@@ -18,9 +18,11 @@ impl Context<'_> {
             .map(|f| f.asked_at);
         let host = self.source_host()?;
         let lease_seconds = self.lease_left(host, epoch, asked_at).await?;
+        let gate = self.progress.gates.last();
         let fence = Fence {
             epoch,
             lease_seconds,
+            expected: gate.and_then(|gate| gate.server.clone()),
         };
         let reply = host.call(fence).await?;
         Ok(StepResult::Fenced {
@@ -74,8 +76,10 @@ impl Context<'_> {
     pub(super) async fn bring_up(&self) -> Result<StepResult, Failure> {
         let facts = self.fence_facts()?.clone();
         let mounts = self.target_mounts()?;
+        let known = self.progress.preflight.as_ref();
         let reply = self.target_host()?.call(BringUp {
             mounts,
+            stacks: known.map(|known| known.stacks.clone()).unwrap_or_default(),
             system_identifier: facts.system_identifier.clone(),
             lsn: facts.lsn,
             timeline: u64::from(facts.timeline),

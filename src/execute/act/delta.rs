@@ -4,7 +4,7 @@ use snapmigrate_models::blocks::BlockSet;
 use snapmigrate_models::evidence::VolumePeriods;
 use snapmigrate_models::ids::{SnapshotId, VolumeId};
 use snapmigrate_models::progress::RoundProgress;
-use snapmigrate_models::step::{CompletedSnapshot, StepResult, VolumeDelta};
+use snapmigrate_models::step::{CompletedSnapshot, FailureClass, StepResult, VolumeDelta};
 use snapmigrate_models::units::Blocks;
 
 use super::Context;
@@ -18,14 +18,40 @@ impl Context<'_> {
             .and_then(|index| self.progress.round(index));
         let mut deltas = Vec::new();
         for snapshot in &self.round(round)?.completed {
-            let older = previous.and_then(|round| member(round, &snapshot.volume));
-            deltas.push(match older {
-                Some(older) => self.changed(older, snapshot).await?,
-                None => self.written(snapshot).await?,
-            });
+            deltas.push(self.delta(round, snapshot).await?);
         }
         let writes = self.writes_since(previous, round).await?;
         Ok(StepResult::Deltas { deltas, writes })
+    }
+
+    /// Since the round before, or since the newest one before it that still stands: somebody may have deleted what is
+    /// in between.
+    async fn delta(
+        &self,
+        round: u32,
+        snapshot: &CompletedSnapshot,
+    ) -> Result<VolumeDelta, Failure> {
+        let earlier = self.progress.rounds.range(..round).rev();
+        let mut ancestors = earlier.filter_map(|(_, round)| member(round, &snapshot.volume));
+        let Some(mut older) = ancestors.next() else {
+            return match self.written(snapshot).await {
+                Err(refused) => Err(self.told_apart(refused, &snapshot.snapshot).await),
+                counted => counted,
+            };
+        };
+        loop {
+            let refused = match self.changed(older, snapshot).await {
+                Err(refused) if refused.class == FailureClass::Permanent => refused,
+                counted => return counted,
+            };
+            if self.lost(&self.sides.source, older).await?.is_none() {
+                return Err(self.told_apart(refused, &snapshot.snapshot).await);
+            }
+            match ancestors.next() {
+                Some(ancestor) => older = ancestor,
+                None => return self.written(snapshot).await,
+            }
+        }
     }
 
     /// What was written in the time the delta covers. Behind the fence nobody asks any more.

@@ -52,9 +52,13 @@ impl Context<'_> {
         )))
     }
 
-    /// The client token makes a repeated call return the same volume; an attachment that exists is adopted.
+    /// Takes over what an earlier run of this migration has prepared, or makes volumes: the client token makes a
+    /// repeated call return the same one, an attachment that exists is adopted.
     pub(super) async fn prepare_volumes(&self, action: &Action) -> Result<StepResult, Failure> {
         let step = action.step_id();
+        if let Some(volumes) = self.bases_of_an_earlier_run(&step).await? {
+            return Ok(StepResult::Volumes { volumes });
+        }
         let mut volumes = Vec::new();
         for planned in &self.plan.volumes {
             let request = self.empty_volume(&step, planned);
@@ -62,6 +66,7 @@ impl Context<'_> {
             volumes.push(VolumePair {
                 source: planned.volume.clone(),
                 target,
+                holds: None,
             });
         }
         volumes.sort_by(|a, b| a.source.cmp(&b.source));
@@ -70,7 +75,7 @@ impl Context<'_> {
         Ok(StepResult::Volumes { volumes })
     }
 
-    fn empty_volume(&self, step: &str, planned: &PlannedVolume) -> VolumeRequest {
+    pub(super) fn empty_volume(&self, step: &str, planned: &PlannedVolume) -> VolumeRequest {
         let policy = &self.plan.policy.target;
         VolumeRequest {
             snapshot: None,
@@ -195,12 +200,9 @@ impl Context<'_> {
     /// One order per prepared volume, in order of source volumes.
     fn orders(&self, index: u32, whole: bool) -> Result<Vec<Order>, Failure> {
         let round = self.round(index)?;
-        let before = index
-            .checked_sub(1)
-            .and_then(|index| self.progress.round(index));
         let order = |pair: &VolumePair| {
             let to = member(round, &pair.source)?;
-            let held = before.and_then(|before| held(before, &pair.source));
+            let held = self.progress.held_before(index, &pair.source).cloned();
             if !whole && held.is_none() {
                 return Err(Failure::permanent(format!(
                     "{} does not hold the round before {index}",
@@ -245,7 +247,15 @@ impl Context<'_> {
         let mut found = adopt::Found::default();
         if self.attempt > 1 {
             let lost = self.answer_was_lost(&step);
-            found = adopt::find(target, self.clock, &tags, &self.volumes(), lost).await?;
+            found = adopt::find(
+                target,
+                self.clock,
+                &tags,
+                &self.volumes(),
+                lost,
+                self.stuck_before(),
+            )
+            .await?;
             for snapshot in &found.spare {
                 discard(target, &snapshot.snapshot).await?;
             }

@@ -16,7 +16,7 @@ use crate::execute::names::{description, step_tags};
 use crate::quiesce::protocol::{FenceState, Freeze, FreezeReply, Status, Thaw, ThawReply};
 
 /// The call's answer must be there this long before the host thaws by itself.
-const MARGIN_SECONDS: f64 = 3.0;
+pub(super) const MARGIN_SECONDS: f64 = 3.0;
 
 impl Context<'_> {
     pub(super) async fn freeze(&self, round: u32, attempt: u32) -> Result<StepResult, Failure> {
@@ -34,14 +34,23 @@ impl Context<'_> {
         self.sides.source.identity().await?;
         let step = Action::FreezeSnapshot { round, attempt }.step_id();
         let limit_seconds = self.plan.policy.freeze_limit_seconds;
-        let frozen = self
-            .source_host()?
+        let host = self.source_host()?;
+        let asked_at = self.clock.now();
+        let frozen = host
             .call(Freeze {
                 epoch,
                 limit_seconds,
             })
             .await?;
-        let answer = self.take_final(instance, &excluded, &step).await;
+        // Where a message takes its time, the file systems were frozen long before we heard of it, and the thaw will
+        // take as long.
+        let on_the_way = match host.is_carried() {
+            true => 2.0 * (self.clock.now() - asked_at).as_seconds_f64(),
+            false => 0.0,
+        };
+        let answer = self
+            .take_final(instance, &excluded, &step, on_the_way)
+            .await;
         let answered_at = self.clock.now();
         let thawed = self
             .source_host()?
@@ -63,8 +72,9 @@ impl Context<'_> {
         instance: &InstanceId,
         excluded: &[snapmigrate_models::ids::VolumeId],
         step: &str,
+        on_the_way_seconds: f64,
     ) -> Result<Vec<MadeSnapshot>, CloudError> {
-        let limit = self.plan.policy.freeze_limit_seconds;
+        let limit = self.plan.policy.freeze_limit_seconds - on_the_way_seconds;
         let patience = Duration::from_secs_f64((limit - MARGIN_SECONDS).max(limit / 2.0).max(0.1));
         let (tags, text) = (step_tags(self.plan, step), description(self.plan, step));
         self.sides
@@ -95,7 +105,10 @@ impl Context<'_> {
         }
         // What was in doubt is gone: the next attempt starts from nothing.
         let class = match doubt.class {
-            FailureClass::Permanent | FailureClass::Integrity => doubt.class,
+            FailureClass::Permanent
+            | FailureClass::Integrity
+            | FailureClass::Lineage
+            | FailureClass::Gone => doubt.class,
             _ => FailureClass::Transient,
         };
         Err(Failure::new(
@@ -120,7 +133,15 @@ impl Context<'_> {
 
     async fn discard_tagged(&self, step: &str, answer_lost: bool) -> Result<(), Failure> {
         let (cloud, tags) = (&self.sides.source, step_tags(self.plan, step));
-        let found = adopt::find(cloud, self.clock, &tags, &self.volumes(), answer_lost).await?;
+        let found = adopt::find(
+            cloud,
+            self.clock,
+            &tags,
+            &self.volumes(),
+            answer_lost,
+            self.stuck_before(),
+        )
+        .await?;
         for snapshot in found.usable.values().chain(&found.spare) {
             discard(cloud, &snapshot.snapshot).await?;
         }

@@ -1,17 +1,22 @@
 //! At the gate: the fresh writes, the state of hosts and lineage, the forecast with both.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
+use snapmigrate_models::check::foreign_in_the_way;
 use snapmigrate_models::evidence::{Evidence, VolumePeriods};
 use snapmigrate_models::forecast::at_gate;
 use snapmigrate_models::observation::WritePeriod;
-use snapmigrate_models::step::StepResult;
+use snapmigrate_models::step::{ServerIdentity, StepResult};
 use snapmigrate_models::units::Timestamp;
 
 use super::Context;
 use super::preflight::refusals;
-use crate::execute::failure::{Failure, is_not_found};
+use crate::execute::failure::Failure;
 use crate::measure::writes_between;
-use crate::quiesce::protocol::{Checkpoint, DatabaseState, FenceState, Inspect, Status};
+use crate::quiesce::protocol::{
+    Checkpoint, DatabaseState, FenceState, Inspect, InspectReply, Status,
+};
 
 /// The rate is the mean over so many minutes, the newest there are.
 const RATE: TimeDelta = TimeDelta::minutes(10);
@@ -37,9 +42,11 @@ impl Context<'_> {
         let recent_writes = self.unread_writes(&known, now).await?;
         let mut evidence = known.with_writes(self.progress, &recent_writes);
         let rate = fresh_rate(&evidence.recent_writes, now);
-        let mut refusals = self.lineage().await?;
-        refusals.extend(self.hosts().await?);
+        self.base_stands(self.progress.next_index()).await?;
+        let found = self.source_host()?.call(Inspect {}).await?;
+        let mut refusals = self.hosts(&found).await?;
         refusals.extend(self.bases().await?);
+        refusals.extend(self.foreign_snapshots().await?);
         let measured = rate.seconds > 0.0;
         evidence.fresh_write_bytes_per_second = measured.then_some(rate.bytes_per_second);
         evidence.fresh_write_ops_per_second = measured.then_some(rate.ops_per_second);
@@ -50,6 +57,11 @@ impl Context<'_> {
             recent_writes,
             refusals,
             forecast: at_gate(plan, &evidence, self.clock.now(), plan.seed),
+            server: Some(ServerIdentity {
+                system_identifier: found.system_identifier,
+                timeline: found.timeline,
+                started_at: found.started_at,
+            }),
         })
     }
 
@@ -67,41 +79,27 @@ impl Context<'_> {
         Ok(writes_between(&self.sides.source, &volumes, from, now).await?)
     }
 
-    /// Both ancestors of the final delta must stand, or it would be a full copy.
-    async fn lineage(&self) -> Result<Vec<String>, Failure> {
-        let Some(last) = self.progress.rounds.values().next_back() else {
-            return Ok(Vec::new());
-        };
-        let source: Vec<_> = last.completed.iter().map(|s| s.snapshot.clone()).collect();
-        let target: Vec<_> = last.copied.iter().map(|s| s.snapshot.clone()).collect();
+    /// Somebody else's snapshots that the final one would meet.
+    async fn foreign_snapshots(&self) -> Result<Vec<String>, Failure> {
+        let now = self.clock.now();
+        let downtime = self.plan.bounds.max_write_downtime_seconds;
+        let downtime = Duration::try_from_secs_f64(downtime).unwrap_or_default();
         let mut found = Vec::new();
-        for (cloud, ids) in [(&self.sides.source, source), (&self.sides.target, target)] {
-            if ids.is_empty() {
-                continue;
-            }
-            match cloud.describe_snapshots(&ids).await {
-                Ok(facts) => found.extend(
-                    facts
-                        .iter()
-                        .filter(|s| s.state != "completed" || s.storage_tier == "archive")
-                        .map(|s| {
-                            format!("{} is {} in tier {}", s.snapshot, s.state, s.storage_tier)
-                        }),
-                ),
-                Err(error) if is_not_found(&error) => {
-                    found.push(format!("the chain is cut: {error}"))
-                }
-                Err(error) => return Err(error.into()),
-            }
+        for volume in self.volumes() {
+            let snapshots = self.sides.source.snapshots_of(&volume).await?;
+            found.extend(foreign_in_the_way(
+                self.plan,
+                &snapshots,
+                now,
+                now + downtime,
+            ));
         }
         Ok(found)
     }
 
-    async fn hosts(&self) -> Result<Vec<String>, Failure> {
-        let source = self.source_host()?;
-        let status = source.call(Status {}).await?;
-        let found = source.call(Inspect {}).await?;
-        let mut objections = refusals(&found);
+    async fn hosts(&self, found: &InspectReply) -> Result<Vec<String>, Failure> {
+        let status = self.source_host()?.call(Status {}).await?;
+        let mut objections = refusals(found);
         if status.fence != FenceState::None || status.frozen {
             objections.push("the source host is fenced or frozen by someone else".to_owned());
         }
@@ -113,7 +111,7 @@ impl Context<'_> {
         if same != Some(&found.system_identifier) {
             objections.push("the source's database is not the one of the preflight".to_owned());
         }
-        if known.is_none_or(|known| self.mounts(&found).as_ref() != Ok(&known.mounts)) {
+        if known.is_none_or(|known| self.mounts(found).as_ref() != Ok(&known.mounts)) {
             objections.push("the source's file systems are not those of the preflight".to_owned());
         }
         let target = self.target_host()?.call(Status {}).await?;

@@ -8,9 +8,11 @@ mod copies;
 mod cutover;
 mod delta;
 mod direct;
+mod earlier;
 mod freeze;
 mod gate;
 mod hooks;
+mod lineage;
 mod preflight;
 mod restore;
 mod revert;
@@ -104,15 +106,17 @@ impl Context<'_> {
     }
 
     fn source_host(&self) -> Result<&Channel, Failure> {
-        self.sides.source_host.as_ref().ok_or_else(|| {
+        let host = self.sides.source_host.as_ref().ok_or_else(|| {
             Failure::permanent("no channel to the source's host: the plan names no database")
-        })
+        });
+        host.map(|host| host.under(self.progress.epoch()))
     }
 
     fn target_host(&self) -> Result<&Channel, Failure> {
-        self.sides.target_host.as_ref().ok_or_else(|| {
+        let host = self.sides.target_host.as_ref().ok_or_else(|| {
             Failure::permanent("no channel to the target's host: the plan names no database")
-        })
+        });
+        host.map(|host| host.under(self.progress.epoch()))
     }
 
     fn fence_facts(&self) -> Result<&FenceFacts, Failure> {

@@ -1,15 +1,22 @@
 //! Before anything is changed: accounts, volumes, instances, hosts.
 
+use snapmigrate_models::check;
 use snapmigrate_models::ids::{AccountId, Region};
 use snapmigrate_models::policy::TransferPath;
-use snapmigrate_models::step::{StepResult, VolumeMount};
+use snapmigrate_models::step::{Layer, Stack, StepResult, VolumeMount};
 
 use super::Context;
+use super::freeze::MARGIN_SECONDS;
 use crate::cloud::Cloud;
 use crate::execute::failure::Failure;
+use crate::quiesce::compare::{CompareError, compare};
 use crate::quiesce::protocol::{
-    DatabaseState, Hello, Inspect, InspectReply, MountFact, Severity, Status,
+    DatabaseState, Hello, Inspect, InspectReply, LUKS_ABILITY, MountFact, STACKS_ABILITY, Severity,
+    Status,
 };
+
+/// How often a host is greeted to know how long a message takes.
+const GREETINGS: u32 = 3;
 
 impl Context<'_> {
     pub(super) async fn preflight(&self) -> Result<StepResult, Failure> {
@@ -43,10 +50,13 @@ impl Context<'_> {
             return Ok(StepResult::Done);
         }
         self.target_instance_is_ready().await?;
+        self.hosts_go_together().await?;
+        self.messages_fit_the_freeze().await?;
         self.target_host_is_ready().await?;
         let found = self.inspect_source().await?;
         Ok(StepResult::Inspected {
             mounts: self.mounts(&found)?,
+            stacks: self.stacks(&found).await?,
             system_identifier: found.system_identifier,
         })
     }
@@ -99,6 +109,57 @@ impl Context<'_> {
         }
     }
 
+    /// The helpers are ours, and what lies outside the volumes is alike.
+    async fn hosts_go_together(&self) -> Result<(), Failure> {
+        let expected = self.plan.policy.database.as_ref();
+        let expected = expected.and_then(|database| database.helper_sha256.as_deref());
+        let (source, target) = (self.source_host()?, self.target_host()?);
+        let found = match compare(source, target, Vec::new(), expected).await {
+            Ok(found) => found,
+            Err(CompareError::Host(error)) => return Err(error.into()),
+            Err(error @ CompareError::Foreign(_)) => {
+                return Err(Failure::permanent(error.to_string()));
+            }
+        };
+        let refused = found
+            .iter()
+            .filter(|f| f.severity == check::Severity::Refuse);
+        let words: Vec<String> = refused
+            .map(|f| format!("{} {}; {}", f.subject, f.message, f.remedy))
+            .collect();
+        if words.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::permanent(words.join("; ")))
+    }
+
+    /// Freeze and thaw are a message each: where those take seconds, both must fit into the limit beside the call. The
+    /// host thaws at the limit by its own clock, whatever the messages do.
+    async fn messages_fit_the_freeze(&self) -> Result<(), Failure> {
+        let host = self.source_host()?;
+        if !host.is_carried() {
+            return Ok(());
+        }
+        let mut slowest: f64 = 0.0;
+        for _ in 0..GREETINGS {
+            let asked_at = self.clock.now();
+            host.call(Hello {}).await?;
+            slowest = slowest.max((self.clock.now() - asked_at).as_seconds_f64());
+        }
+        let (limit, needed) = (
+            self.plan.policy.freeze_limit_seconds,
+            2.0 * slowest + 2.0 * MARGIN_SECONDS,
+        );
+        if needed <= limit {
+            return Ok(());
+        }
+        Err(Failure::permanent(format!(
+            "{} answers within {slowest:.1} s: a freeze takes up to {needed:.0} s there and the policy allows {limit:.0} s; \
+             raise freeze_limit_seconds, or use ssh:",
+            host.name()
+        )))
+    }
+
     async fn target_host_is_ready(&self) -> Result<(), Failure> {
         let host = self.target_host()?;
         host.call(Hello {}).await?;
@@ -141,14 +202,64 @@ impl Context<'_> {
     /// there is only one.
     pub(super) fn mounts(&self, found: &InspectReply) -> Result<Vec<VolumeMount>, Failure> {
         let mounts = found.mounts.iter().map(|mount| self.mount(mount));
-        let mut mounts = mounts.collect::<Result<Vec<_>, _>>()?;
+        let mut mounts: Vec<_> = mounts.collect::<Result<Vec<_>, _>>()?.concat();
         mounts.sort_by(|a, b| (&a.volume, &a.mountpoint).cmp(&(&b.volume, &b.mountpoint)));
         Ok(mounts)
     }
 
-    fn mount(&self, mount: &MountFact) -> Result<VolumeMount, Failure> {
+    /// What the target has to assemble first; its helper must know how.
+    async fn stacks(&self, found: &InspectReply) -> Result<Vec<Stack>, Failure> {
+        let layered = found.mounts.iter().filter(|mount| !mount.layers.is_empty());
+        let stacks: Vec<Stack> = layered
+            .map(|mount| Stack {
+                mountpoint: mount.mountpoint.clone(),
+                layers: mount.layers.clone(),
+            })
+            .collect();
+        if stacks.is_empty() {
+            return Ok(stacks);
+        }
+        let layers = || stacks.iter().flat_map(|stack| &stack.layers);
+        let encrypted = layers().any(|layer| matches!(layer, Layer::Luks { .. }));
+        let needed = [
+            (
+                true,
+                STACKS_ABILITY,
+                "update it: it cannot assemble LVM and mdraid",
+            ),
+            (
+                encrypted,
+                LUKS_ABILITY,
+                "set mount.luks_key_file in its host.toml: a layer is encrypted",
+            ),
+        ];
+        let host = self.target_host()?;
+        let able = host.call(Hello {}).await?.abilities;
+        match needed
+            .iter()
+            .find(|(needed, ability, _)| *needed && !able.iter().any(|it| it == ability))
+        {
+            None => Ok(stacks),
+            Some((_, _, what)) => Err(Failure::permanent(format!(
+                "the helper on the target host {}: {what}",
+                host.name()
+            ))),
+        }
+    }
+
+    /// One entry per volume below the file system.
+    fn mount(&self, mount: &MountFact) -> Result<Vec<VolumeMount>, Failure> {
+        if mount.volumes.len() < 2 {
+            return Ok(vec![self.mount_on(mount, mount.volume.as_deref())?]);
+        }
+        let volumes = mount.volumes.iter();
+        volumes
+            .map(|volume| self.mount_on(mount, Some(volume)))
+            .collect()
+    }
+
+    fn mount_on(&self, mount: &MountFact, told: Option<&str>) -> Result<VolumeMount, Failure> {
         let planned = &self.plan.volumes;
-        let told = mount.volume.as_deref();
         let by_name = planned.iter().find(|p| Some(p.volume.as_str()) == told);
         let by_device = || {
             planned

@@ -23,6 +23,7 @@ impl Context<'_> {
             volumes.push(VolumePair {
                 source: planned.volume.clone(),
                 target,
+                holds: None,
             });
         }
         volumes.sort_by(|a, b| a.source.cmp(&b.source));

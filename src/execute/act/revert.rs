@@ -60,6 +60,7 @@ impl Context<'_> {
         let fence = Fence {
             epoch,
             lease_seconds,
+            expected: None,
         };
         let reply = host.call(fence).await?;
         Ok(StepResult::TargetFenced {

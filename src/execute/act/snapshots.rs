@@ -1,8 +1,11 @@
 //! Base and rounds: snapshots of the group while the database runs.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use snapmigrate_models::ids::{SnapshotId, VolumeId};
 use snapmigrate_models::inventory::SnapshotFacts;
+use snapmigrate_models::plan::PlannedRound;
 use snapmigrate_models::step::{Action, CompletedSnapshot, MadeSnapshot, StepResult};
 use snapmigrate_models::units::Timestamp;
 
@@ -20,6 +23,12 @@ const GRACE_SECONDS: i64 = 600;
 /// SnapshotCreationPerVolumeRateExceeded); one more for clocks that differ.
 const SPACING_SECONDS: i64 = 16;
 
+/// A snapshot or copy is stuck when it takes this multiple of what the base was planned to take in 99 of 100 cases.
+const STUCK_FACTOR: f64 = 3.0;
+
+/// Never sooner than this: slow outliers of the service last hours.
+const LEAST_STUCK_SECONDS: f64 = 6.0 * 3600.0;
+
 impl Context<'_> {
     pub(super) async fn snapshot(
         &self,
@@ -36,6 +45,7 @@ impl Context<'_> {
         {
             return Ok(StepResult::Started { snapshots });
         }
+        self.base_stands(round).await?;
         self.keep_spacing().await;
         Ok(StepResult::Started {
             snapshots: self.create_set(&step).await?,
@@ -72,8 +82,15 @@ impl Context<'_> {
         let (cloud, volumes) = (&self.sides.source, self.volumes());
         let tags = step_tags(self.plan, step);
         let lost = self.answer_was_lost(step);
-        let Found { usable, mut spare } =
-            adopt::find(cloud, self.clock, &tags, &volumes, lost).await?;
+        let Found { usable, mut spare } = adopt::find(
+            cloud,
+            self.clock,
+            &tags,
+            &volumes,
+            lost,
+            self.stuck_before(),
+        )
+        .await?;
         let complete = volumes.iter().all(|volume| usable.contains_key(volume));
         let set: Vec<SnapshotFacts> = usable.into_values().collect();
         if !complete {
@@ -193,9 +210,34 @@ impl Context<'_> {
                 Err(error) if is_not_found(&error) => {}
                 Err(error) => return Err(error.into()),
             }
+            self.are_under_way(pending)?;
             self.keep_lease().await?;
             poll.pause("snapshots are still pending").await?;
         }
+    }
+
+    /// A snapshot may take as long as a full scan, and that is waited for; one that takes a multiple of it is stuck.
+    fn are_under_way(&self, pending: &[MadeSnapshot]) -> Result<(), Failure> {
+        let before = self.stuck_before();
+        match pending.iter().find(|made| made.started_at < before) {
+            Some(stuck) if self.deadline.is_none() => Err(Failure::permanent(format!(
+                "{} has been pending since {}, {STUCK_FACTOR} times what the base was planned to take at most: it is stuck",
+                stuck.snapshot, stuck.started_at
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// What has been pending since before this instant is stuck.
+    pub(super) fn stuck_before(&self) -> Timestamp {
+        let longest = |round: &PlannedRound| {
+            let (snapshot, transfer) = (round.snapshot_seconds, round.transfer_seconds);
+            snapshot.p99.max(transfer.p99)
+        };
+        let base = self.plan.rounds.first().map_or(0.0, longest);
+        let seconds = (base * STUCK_FACTOR).max(LEAST_STUCK_SECONDS);
+        let span = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        self.clock.now() - TimeDelta::from_std(span).unwrap_or(TimeDelta::days(365))
     }
 
     fn in_grace(&self, pending: &[MadeSnapshot]) -> bool {

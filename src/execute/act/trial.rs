@@ -59,6 +59,7 @@ impl Context<'_> {
             volumes.push(VolumePair {
                 source: planned.volume.clone(),
                 target,
+                holds: None,
             });
         }
         let ids: Vec<VolumeId> = volumes.iter().map(|pair| pair.target.clone()).collect();
@@ -138,6 +139,7 @@ impl Context<'_> {
         };
         let request = BringUp {
             mounts: mounts.iter().filter_map(mount).collect(),
+            stacks: known.map(|known| known.stacks.clone()).unwrap_or_default(),
             system_identifier,
             lsn: NO_LSN.to_owned(),
             timeline: 1,

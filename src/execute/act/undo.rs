@@ -106,6 +106,7 @@ impl Context<'_> {
                 .target
                 .volumes_tagged(&tags.iter().cloned().collect())
                 .await?;
+            found.extend(self.taken_over().await?);
             found.retain(|facts| facts.state != "deleted" && facts.state != "deleting");
             if complete(&found) || !lost || poll.waited_seconds() >= LAG_SECONDS {
                 return Ok(found.into_iter().map(|v| (v.volume.clone(), v)).collect());

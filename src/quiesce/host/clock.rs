@@ -1,6 +1,8 @@
 //! The helper's two clocks: boot time for every limit, wall time only to report.
 
 use chrono::{DateTime, Utc};
+use std::path::Path;
+
 use rustix::time::{ClockId, clock_gettime};
 
 /// Seconds since boot, suspend included: no clock step moves it, and a laptop lid does not stop a lease.
@@ -39,12 +41,13 @@ pub fn wall() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// The kernel's id of this boot.
+/// Where the kernel tells its id of this boot.
+pub const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The id of this boot.
 ///
 /// # Errors
-/// When `/proc` does not tell.
-pub fn boot_id() -> std::io::Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?
-        .trim()
-        .to_owned())
+/// When the file does not tell.
+pub fn boot_id(file: &Path) -> std::io::Result<String> {
+    Ok(std::fs::read_to_string(file)?.trim().to_owned())
 }

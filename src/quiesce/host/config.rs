@@ -28,14 +28,20 @@ superuser = "postgres"
 # stop_command = ["systemctl", "stop", "postgresql@15-main"]    # default: pg_ctl stop -m fast
 # start_seconds = 600
 # stop_seconds = 300
+# fence = "clean_stop"           # or "pg_hba": the server goes on and rejects everyone but the helper
+# hba_file = "/etc/postgresql/15/main/pg_hba.conf"   # when it is not in the data directory
 # accept_unlogged_loss = false   # rows of unlogged tables do not arrive on the target
+# accept_collation_change = false # on the target: glibc or ICU may order text in another way; REINDEX before clients come
 # cluster_manager_paused = false # say so once Patroni, repmgr, Pacemaker ... is paused
+# standbys_barred = false          # say so once nobody and nothing can promote a standby
+# restarts_paused = false          # say so once what restarts the database is paused
 
 [state]
 directory = "/var/lib/snapmigrate"   # never on a file system of the database
 
 # [mount]
 # options = "noatime"
+# luks_key_file = "/etc/snapmigrate/luks.key"   # on the target, when a volume is encrypted with LUKS
 "#;
 
 /// Where the helper listens unless told otherwise.
@@ -82,7 +88,10 @@ impl DatabaseConfig {
                 &postgres.bin_directory,
                 &postgres.data_directory,
                 &postgres.socket_directory,
-            ],
+            ]
+            .into_iter()
+            .chain(&postgres.hba_file)
+            .collect(),
             Self::Mariadb(mysql) | Self::Mysql(mysql) => mysql.paths(),
         }
     }
@@ -119,12 +128,46 @@ pub struct PostgresConfig {
     /// Longest clean stop, its checkpoint included.
     #[serde(default = "default_stop_seconds")]
     pub stop_seconds: u64,
+    /// How all writing is ended.
+    #[serde(default)]
+    pub fence: PostgresFence,
+    /// Its client authentication file when that is not in the data directory.
+    pub hba_file: Option<PathBuf>,
     /// Whether rows of unlogged tables may be lost.
     #[serde(default)]
     pub accept_unlogged_loss: bool,
+    /// Whether text may be ordered in another way on this host than on the source's: its indexes are then built anew.
+    #[serde(default)]
+    pub accept_collation_change: bool,
     /// Whether a cluster manager that runs on this host is paused.
     #[serde(default)]
     pub cluster_manager_paused: bool,
+    /// Whether the standbys of this server are kept from promotion.
+    #[serde(default)]
+    pub standbys_barred: bool,
+    /// Whether a unit, a container or a process that starts the database again is paused.
+    #[serde(default)]
+    pub restarts_paused: bool,
+}
+
+/// How a PostgreSQL is kept from writing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PostgresFence {
+    /// It is stopped, and cannot start.
+    #[default]
+    CleanStop,
+    /// It goes on, and rejects everyone but the helper.
+    PgHba,
+}
+
+impl PostgresConfig {
+    /// Where client authentication is configured.
+    #[must_use]
+    pub fn hba_file(&self) -> PathBuf {
+        let own = || self.data_directory.join("pg_hba.conf");
+        self.hba_file.clone().unwrap_or_else(own)
+    }
 }
 
 /// `[state]`.
@@ -133,6 +176,9 @@ pub struct PostgresConfig {
 pub struct StateConfig {
     /// The directory of the fence record.
     pub directory: PathBuf,
+    /// Where the kernel tells its id of this boot: another file only where a reboot is played.
+    #[serde(default = "boot_id_file")]
+    pub boot_id_file: PathBuf,
 }
 
 /// `[mount]`.
@@ -142,6 +188,8 @@ pub struct MountConfig {
     /// Options of `mount -o`.
     #[serde(default)]
     pub options: String,
+    /// Opens LUKS devices on the target.
+    pub luks_key_file: Option<PathBuf>,
 }
 
 /// Why the file cannot be used.
@@ -197,6 +245,10 @@ impl HostConfig {
         }
         Ok(config)
     }
+}
+
+fn boot_id_file() -> PathBuf {
+    PathBuf::from(super::clock::BOOT_ID_FILE)
 }
 
 fn default_port() -> u16 {

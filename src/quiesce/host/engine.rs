@@ -1,5 +1,6 @@
 //! What the helper needs of a database engine; PostgreSQL is one, MariaDB another.
 
+use super::survey::EngineSurvey;
 use crate::quiesce::protocol::{
     ActivateReply, DatabaseState, ErrorCode, FenceReply, InspectReply, ProbeCommitReply,
     ProveReply, Refusal,
@@ -40,6 +41,9 @@ pub trait Engine: Send + Sync {
     /// `database`.
     fn inspect(&self) -> Result<InspectReply, Refusal>;
 
+    /// What it needs of its host; whatever cannot be told is left out. Changes nothing.
+    fn survey(&self) -> EngineSurvey;
+
     /// Flushes the database.
     ///
     /// # Errors
@@ -57,6 +61,13 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// `database` or `refused`.
     fn fence(&self, epoch: u64) -> Result<FenceReply, Refusal>;
+
+    /// Refuses unless the fence has held since [`Engine::fence`] answered `fenced`: asked right before the commit of the
+    /// migration.
+    ///
+    /// # Errors
+    /// `refused`, saying what is not as it was; whatever cannot be shown is an error too.
+    fn require_fenced(&self, fenced: &FenceReply) -> Result<(), Refusal>;
 
     /// Makes a database that does not run unable to start, until [`Engine::unfence`]: for a target that broke down and
     /// gives way. Its last position and commit are what is known of them.

@@ -16,6 +16,7 @@ fn facts() -> FenceReply {
         lsn: "0/3000028".into(),
         system_identifier: "7".into(),
         timeline: 1,
+        started_at: None,
         transactions: None,
     }
 }

@@ -5,6 +5,8 @@
 //! snapshots only in a [`worker`] process of its own, and
 //! lets go by itself when nobody talks to it: the file systems at the freeze limit, the database at the lease's end.
 
+mod answers;
+mod assemble;
 mod bases;
 pub mod clock;
 mod cluster;
@@ -15,6 +17,10 @@ pub mod engine;
 pub mod fence;
 pub mod filesystem;
 pub mod freeze;
+mod freezing;
+mod greeting;
+mod layers;
+mod leave;
 pub mod mountinfo;
 mod mounts;
 pub mod mysql;
@@ -22,9 +28,14 @@ pub mod postgres;
 mod processes;
 pub mod record;
 mod revert;
+mod same_server;
 pub mod server;
 mod server_user;
 pub mod service;
+mod supervisors;
+pub mod survey;
+#[cfg(test)]
+mod sysfs_tree;
 pub mod target;
 pub mod volumes;
 pub mod watchdog;

@@ -1,5 +1,6 @@
 //! The helper's socket, for its owner only, and the relay from standard input and output to it.
 
+use super::answers::Answers;
 use super::service::Host;
 use crate::quiesce::protocol::{self, ErrorCode, MAX_LINE_BYTES, Refusal};
 use std::fs;
@@ -44,24 +45,25 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
 /// # Errors
 /// When the socket is gone.
 pub fn serve(listener: &UnixListener, host: &Arc<Host>) -> io::Result<()> {
+    let answers = Arc::new(Answers::default());
     loop {
         let (stream, _) = listener.accept()?;
         // The listener holds one reference, the two watchdog threads another each.
         if Arc::strong_count(host) > MAX_CONNECTIONS + 3 {
             continue;
         }
-        let host = Arc::clone(host);
+        let (host, answers) = (Arc::clone(host), Arc::clone(&answers));
         thread::Builder::new()
             .name("connection".to_owned())
             .stack_size(512 << 10)
             .spawn(move || {
                 // An error here is a client that went away; there is nobody to tell.
-                let _ = converse(&stream, &host);
+                let _ = converse(&stream, &host, &answers);
             })?;
     }
 }
 
-fn converse(stream: &UnixStream, host: &Host) -> io::Result<()> {
+fn converse(stream: &UnixStream, host: &Host, answers: &Answers) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut writer = stream;
     loop {
@@ -74,7 +76,13 @@ fn converse(stream: &UnixStream, host: &Host) -> io::Result<()> {
         }
         let (id, reply) = if line.ends_with('\n') {
             match protocol::decode_request(&line) {
-                Ok(request) => (request.id, host.answer(request.op)),
+                Ok(request) => {
+                    let epoch = request.epoch;
+                    (
+                        request.id,
+                        answers.once(request, |op| host.answer(op, epoch)),
+                    )
+                }
                 Err((id, refusal)) => (id, Err(refusal)),
             }
         } else {
@@ -91,6 +99,25 @@ fn converse(stream: &UnixStream, host: &Host) -> io::Result<()> {
             return Ok(());
         }
     }
+}
+
+/// Sends one line to the helper and returns its answer, one line too.
+///
+/// # Errors
+/// When it closes the connection without an answer.
+pub fn ask(mut stream: UnixStream, line: &str) -> io::Result<String> {
+    writeln!(stream, "{}", line.trim_end())?;
+    let mut answer = String::new();
+    BufReader::new(stream)
+        .take(MAX_LINE_BYTES as u64)
+        .read_line(&mut answer)?;
+    if answer.ends_with('\n') {
+        return Ok(answer);
+    }
+    Err(io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "the helper closed the connection without an answer",
+    ))
 }
 
 /// Copies standard input to the socket and the socket to standard output until either ends.

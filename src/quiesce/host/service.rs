@@ -5,23 +5,24 @@
 
 use super::bases::Bases;
 use super::clock::{self, BootSeconds};
+use super::config::MountConfig;
 use super::engine::Engine;
 use super::fence::{Effect, Event, Phase};
-use super::filesystem::{Freezable, Freezer, Mounted, thaw_leftovers};
+use super::filesystem::{Freezer, thaw_leftovers};
 use super::record::Store;
+use super::survey::Kept;
 use super::volumes::Volumes;
 use crate::quiesce::protocol::*;
 use serde::Serialize;
 use serde_json::Value;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Longest lease and freeze that are accepted, in seconds: a day and ten minutes. Anything longer is a mistake in
-/// units, and would leave a database closed or a kernel blocked for as long.
+/// Longest lease that is accepted, in seconds: a day. Anything longer is a mistake in units, and would leave a database
+/// closed for as long.
 const MAX_LEASE_SECONDS: f64 = 86_400.0;
-const MAX_FREEZE_SECONDS: f64 = 600.0;
 
 /// The helper.
 pub struct Host {
@@ -29,13 +30,16 @@ pub struct Host {
     pub(super) store: Store,
     pub(super) volumes: Volumes,
     pub(super) bases: Bases,
-    pub(super) mount_options: String,
-    freezer: Freezer,
+    pub(super) mount_config: MountConfig,
+    pub(super) freezer: Freezer,
     changing: Mutex<()>,
-    boot_id: String,
-    /// Paths that must stay writable while the database's file systems are frozen.
-    pub(super) own_paths: Vec<PathBuf>,
-    next_freeze: AtomicU64,
+    pub(super) boot_id: String,
+    pub(super) kept: Kept,
+    pub(super) next_freeze: AtomicU64,
+    /// Whether an activated target of an earlier boot is still to be looked after.
+    pub(super) rebooted: AtomicBool,
+    /// The list of what was installed with this helper, when it was.
+    pub manifest: Option<PathBuf>,
 }
 
 impl Host {
@@ -47,8 +51,8 @@ impl Host {
         engine: Box<dyn Engine>,
         store: Store,
         boot_id: &str,
-        own_paths: Vec<PathBuf>,
-        mount_options: &str,
+        kept: Kept,
+        mount_config: MountConfig,
     ) -> Result<Self, Refusal> {
         for mountpoint in thaw_leftovers(&store.get().frozen) {
             log(&format!(
@@ -56,6 +60,7 @@ impl Host {
                 mountpoint.display()
             ));
         }
+        let rebooted = store.get().fence.boot_id != boot_id;
         store.update(|record| {
             record.fence = record.fence.clone().resumed(boot_id);
             Ok(())
@@ -66,24 +71,27 @@ impl Host {
             store,
             volumes: Volumes::default(),
             bases,
-            mount_options: mount_options.to_owned(),
+            mount_config,
             freezer: Freezer::default(),
             changing: Mutex::new(()),
             boot_id: boot_id.to_owned(),
-            own_paths,
+            kept,
             next_freeze: AtomicU64::new(1),
+            rebooted: AtomicBool::new(rebooted),
+            manifest: None,
         })
     }
 
-    /// Answers one request.
+    /// Answers one request of an executor whose fence has this epoch, if it has one yet.
     ///
     /// # Errors
     /// The refusal, with the host's state filled in.
-    pub fn answer(&self, op: Op) -> Result<Value, Refusal> {
+    pub fn answer(&self, op: Op, epoch: Option<u64>) -> Result<Value, Refusal> {
         let answer = match op {
             Op::Hello(_) => to_value(self.hello()),
             Op::Status(_) => to_value(self.status()),
             Op::Inspect(_) => self.inspect().and_then(to_value),
+            Op::Survey(asked) => self.survey(&asked).and_then(to_value),
             Op::Checkpoint(_) => self.checkpoint().and_then(to_value),
             Op::ProbeCommit(_) => self.engine.probe_commit().and_then(to_value),
             Op::Fence(fence) => self.fence(&fence).and_then(to_value),
@@ -96,10 +104,11 @@ impl Host {
             Op::SyncVolume(asked) => self.sync_volume(&asked).and_then(to_value),
             Op::SyncStatus(asked) => self.sync_status(&asked).and_then(to_value),
             Op::Release(asked) => self.bases.release(&asked.volume).and_then(to_value),
-            Op::BringUp(bring_up) => self.bring_up(&bring_up).and_then(to_value),
-            Op::Prove(prove) => self.prove(&prove).and_then(to_value),
+            Op::BringUp(bring_up) => self.bring_up(&bring_up, epoch).and_then(to_value),
+            Op::Prove(prove) => self.prove(&prove, epoch).and_then(to_value),
             Op::Activate(activate) => self.activate(&activate).and_then(to_value),
-            Op::TakeDown(_) => self.take_down().and_then(to_value),
+            Op::Leave(_) => self.leave().and_then(to_value),
+            Op::TakeDown(_) => self.take_down(epoch).and_then(to_value),
         };
         answer.map_err(|refusal| Refusal {
             state: self.describe(),
@@ -124,7 +133,7 @@ impl Host {
                 let _changing = self.changing();
                 self.release()
             }
-            Effect::None | Effect::Stop => Ok(()),
+            Effect::None | Effect::Stop => self.serve_after_reboot(),
         }
     }
 
@@ -135,31 +144,6 @@ impl Host {
 
     pub(super) fn changing(&self) -> MutexGuard<'_, ()> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn hello(&self) -> HelloReply {
-        HelloReply {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            protocol: PROTOCOL,
-            host: rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned(),
-            boot_id: self.boot_id.clone(),
-            now: clock::wall(),
-            abilities: vec![SYNC_ABILITY.to_owned(), REVERT_ABILITY.to_owned()],
-        }
-    }
-
-    fn status(&self) -> StatusReply {
-        let fence = self.store.get().fence;
-        StatusReply {
-            epoch: fence.epoch,
-            fence: fence.shown(),
-            lease_remaining_seconds: fence.lease_remaining_seconds(BootSeconds::now()),
-            frozen: self.freezer.is_frozen(),
-            database: self.engine.state(),
-        }
     }
 
     fn inspect(&self) -> Result<InspectReply, Refusal> {
@@ -189,7 +173,7 @@ impl Host {
         };
         self.require_fenceable(asked.epoch)?;
         if self.apply(asked_event)? == Effect::Stop {
-            self.stop_under_lease(asked.epoch)?;
+            self.stop_under_lease(asked)?;
         }
         match self.store.get().fence.phase {
             Phase::Leased { facts, .. } => Ok(facts),
@@ -201,8 +185,11 @@ impl Host {
     }
 
     /// Fences the engine; whatever goes wrong ends in a serving database, now or by the watchdog.
-    fn stop_under_lease(&self, epoch: u64) -> Result<(), Refusal> {
-        let outcome = self.stop_engine(epoch);
+    fn stop_under_lease(&self, asked: &Fence) -> Result<(), Refusal> {
+        let expected = asked.expected.as_ref();
+        let outcome = expected
+            .map_or(Ok(()), |expected| self.require_same_server(expected))
+            .and_then(|()| self.stop_engine(asked.epoch));
         let (event, refusal) = match outcome {
             Ok(facts) => (Event::Stopped(facts), None),
             Err(refusal) => (
@@ -239,62 +226,6 @@ impl Host {
         })
     }
 
-    fn freeze(&self, asked: &Freeze) -> Result<FreezeReply, Refusal> {
-        let limit_seconds = bounded("limit_seconds", asked.limit_seconds, MAX_FREEZE_SECONDS)?;
-        let _changing = self.changing();
-        self.store
-            .get()
-            .fence
-            .require_leased(asked.epoch, BootSeconds::now())?;
-        let mounts = self.database_mounts()?;
-        if let Some(finding) = mounts
-            .iter()
-            .find_map(|mount| self.never_frozen(&mount.mountpoint))
-        {
-            return Err(Refusal::new(
-                ErrorCode::Refused,
-                format!("{}: {}", finding.subject, finding.message),
-            ));
-        }
-        let mountpoints: Vec<PathBuf> = mounts.into_iter().map(|mount| mount.mountpoint).collect();
-        let opened: Result<Vec<_>, Refusal> = mountpoints
-            .iter()
-            .map(|mountpoint| Mounted::open(mountpoint))
-            .collect();
-        let opened = opened?
-            .into_iter()
-            .map(|mounted| Box::new(mounted) as Box<dyn Freezable>)
-            .collect();
-        self.store.update(|record| {
-            record.frozen = mountpoints;
-            Ok(())
-        })?;
-        let number = self.next_freeze.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{}-{}-{number}", asked.epoch, std::process::id());
-        let frozen_at = self.freezer.freeze(&id, limit_seconds, opened)?;
-        Ok(FreezeReply {
-            frozen_at,
-            freeze_id: FreezeId(Value::String(id)),
-        })
-    }
-
-    fn thaw(&self, asked: &Thaw) -> Result<ThawReply, Refusal> {
-        let unknown = || {
-            Refusal::new(
-                ErrorCode::BadRequest,
-                "freeze_id is not one of this helper's",
-            )
-        };
-        let ended = self
-            .freezer
-            .thaw(asked.freeze_id.0.as_str().ok_or_else(unknown)?)?;
-        Ok(ThawReply {
-            thawed_at: clock::wall(),
-            frozen_seconds: ended.frozen_seconds,
-            unbroken: ended.unbroken,
-        })
-    }
-
     fn commit(&self, asked: &Commit) -> Result<CommitReply, Refusal> {
         if self.freezer.is_frozen() {
             return Err(Refusal::new(
@@ -302,6 +233,8 @@ impl Host {
                 "the file systems are frozen: thaw before the commit",
             ));
         }
+        let _changing = self.changing();
+        self.require_fence_held(asked.epoch)?;
         self.apply(Event::CommitAsked {
             epoch: asked.epoch,
             at: clock::wall(),
@@ -313,6 +246,23 @@ impl Host {
                 "the commit was not recorded",
             )),
         }
+    }
+
+    /// What the fence promised must still hold when it is made permanent. Whatever cannot be shown refuses the commit:
+    /// nothing is in doubt then, and the source serves again.
+    fn require_fence_held(&self, epoch: u64) -> Result<(), Refusal> {
+        let fence = self.store.get().fence;
+        let Phase::Leased { facts, .. } = &fence.phase else {
+            return Ok(());
+        };
+        fence.require_leased(epoch, BootSeconds::now())?;
+        self.engine.require_fenced(facts).map_err(|refusal| {
+            let message = format!(
+                "no commit, the fence is not shown to hold: {}",
+                refusal.message
+            );
+            Refusal::new(ErrorCode::Refused, message)
+        })
     }
 
     fn unfence(&self, asked: &Unfence) -> Result<UnfenceReply, Refusal> {
@@ -346,26 +296,6 @@ impl Host {
             Ok(effect)
         })
     }
-
-    fn describe(&self) -> String {
-        let status = self.status();
-        let epoch = status
-            .epoch
-            .map_or("none".to_owned(), |epoch| epoch.to_string());
-        let lease = status
-            .lease_remaining_seconds
-            .map_or(String::new(), |left| format!(" ({left:.1} s left)"));
-        let frozen = if status.frozen {
-            "frozen"
-        } else {
-            "not frozen"
-        };
-        format!(
-            "epoch {epoch}, fence {:?}{lease}, {frozen}, database {:?}",
-            status.fence, status.database
-        )
-        .to_lowercase()
-    }
 }
 
 /// Writes a line for the service manager's journal. Never blocks a thaw: callers thaw first.
@@ -373,7 +303,7 @@ pub(super) fn log(line: &str) {
     let _ = writeln!(std::io::stderr(), "snapmigrate-host: {line}");
 }
 
-fn bounded(name: &str, seconds: f64, most: f64) -> Result<f64, Refusal> {
+pub(super) fn bounded(name: &str, seconds: f64, most: f64) -> Result<f64, Refusal> {
     if seconds > 0.0 && seconds <= most {
         return Ok(seconds);
     }

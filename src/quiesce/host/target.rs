@@ -1,18 +1,18 @@
 //! The helper's operations on a target: mount and start isolated, prove, activate, take down.
 
+mod placed;
 pub mod rules;
 
 use super::clock;
-use super::command::{self, RunAs};
 use super::engine::Expected;
 use super::fence::Phase;
-use super::mountinfo;
 use super::service::{Host, log};
-use super::volumes;
 use crate::quiesce::protocol::*;
 use rules::{Activation, no_target};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use snapmigrate_models::step::Stack;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,8 +28,14 @@ const MOUNT_LIMIT: Duration = Duration::from_secs(600);
 pub struct TargetRecord {
     /// The volumes and their places.
     pub mounts: Vec<MountRequest>,
+    /// What is assembled from the volumes first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stacks: Vec<Stack>,
     /// How far it came.
     pub phase: TargetPhase,
+    /// Highest epoch of a request that brought it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
 }
 
 /// How far a target came.
@@ -53,20 +59,25 @@ pub enum TargetPhase {
 }
 
 impl Host {
-    pub(super) fn bring_up(&self, asked: &BringUp) -> Result<BringUpReply, Refusal> {
+    pub(super) fn bring_up(
+        &self,
+        asked: &BringUp,
+        epoch: Option<u64>,
+    ) -> Result<BringUpReply, Refusal> {
         let _changing = self.changing();
+        self.require_owner(epoch)?;
         self.require_free_for_target()?;
         let target = TargetRecord {
             mounts: asked.mounts.clone(),
+            stacks: asked.stacks.clone(),
             phase: TargetPhase::Isolated,
+            epoch,
         };
         self.store.update(|record| {
-            record.target = Some(target);
+            record.target = Some(target.clone());
             Ok(())
         })?;
-        for mount in &asked.mounts {
-            self.mount(mount)?;
-        }
+        self.mount_all(&target)?;
         let expected = Expected {
             system_identifier: asked.system_identifier.clone(),
             lsn: asked.lsn.clone(),
@@ -85,21 +96,36 @@ impl Host {
         })
     }
 
-    pub(super) fn prove(&self, asked: &Prove) -> Result<ProveReply, Refusal> {
-        self.isolated_target()?;
-        self.engine.prove(&Expected {
+    /// Refuses an executor that another one has overtaken.
+    fn require_owner(&self, epoch: Option<u64>) -> Result<(), Refusal> {
+        let target = self.store.get().target;
+        rules::owned(target.and_then(|target| target.epoch), epoch)
+    }
+
+    pub(super) fn prove(&self, asked: &Prove, epoch: Option<u64>) -> Result<ProveReply, Refusal> {
+        let _changing = self.changing();
+        self.require_owner(epoch)?;
+        let expected = Expected {
             system_identifier: asked.system_identifier.clone(),
             lsn: asked.lsn.clone(),
-        })
+        };
+        // The host may have been booted, or the server killed, since it was brought up.
+        self.mount_all(&self.isolated_target()?)?;
+        self.engine.start_isolated(&expected)?;
+        self.engine.prove(&expected)
     }
 
     pub(super) fn activate(&self, asked: &Activate) -> Result<ActivateReply, Refusal> {
         let _changing = self.changing();
         let epoch = asked.epoch;
+        self.require_owner(Some(epoch))?;
         let record = self.store.get();
         let target = record.target.as_ref().map(|target| &target.phase);
         if let Activation::Done(reply) = rules::activation(&record.fence.phase, target, epoch)? {
             return Ok(reply);
+        }
+        if let Some(target) = &record.target {
+            self.mount_all(target)?;
         }
         self.set_target_phase(TargetPhase::Activating { epoch })?;
         let reply = self.engine.activate()?;
@@ -110,16 +136,30 @@ impl Host {
         Ok(reply)
     }
 
-    pub(super) fn take_down(&self) -> Result<TakeDownReply, Refusal> {
+    /// An activated target that was booted anew serves again by itself: nothing else on the host knows its volumes.
+    pub(super) fn serve_after_reboot(&self) -> Result<(), Refusal> {
+        if !self.rebooted.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let _changing = self.changing();
+        let record = self.store.get();
+        if let (Phase::Open, Some(target)) = (&record.fence.phase, &record.target)
+            && matches!(target.phase, TargetPhase::Active { .. })
+        {
+            self.mount_all(target)?;
+            self.engine.unfence()?;
+            log("the target was booted anew and serves again");
+        }
+        self.rebooted.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    pub(super) fn take_down(&self, epoch: Option<u64>) -> Result<TakeDownReply, Refusal> {
+        let _changing = self.changing();
+        self.require_owner(epoch)?;
         let target = self.isolated_target()?;
         let stopped = self.engine.stop_isolated()?;
-        let mut unmounted = Vec::new();
-        for mount in target.mounts.iter().rev() {
-            if self.unmount(mount)? {
-                unmounted.push(mount.mountpoint.clone());
-            }
-        }
+        let unmounted = self.unmount_all(&target)?;
         self.store.update(|record| {
             record.target = None;
             Ok(())
@@ -172,59 +212,6 @@ impl Host {
         })
     }
 
-    fn mount(&self, asked: &MountRequest) -> Result<(), Refusal> {
-        let mountpoint = Path::new(&asked.mountpoint);
-        if !mountpoint.is_absolute() || mountpoint == Path::new("/") {
-            let message = format!("{} is no place for a volume", mountpoint.display());
-            return Err(Refusal::new(ErrorCode::BadRequest, message));
-        }
-        if self.is_mounted(asked)? {
-            return Ok(());
-        }
-        let device = self.wait_for(&asked.volume)?;
-        self.bases.mounting(&asked.volume, &self.volumes)?;
-        std::fs::create_dir_all(mountpoint)
-            .map_err(|error| device_error(&asked.mountpoint, &error))?;
-        let options =
-            (!self.mount_options.is_empty()).then(|| ["-o".to_owned(), self.mount_options.clone()]);
-        let mut argv = vec!["mount".to_owned()];
-        argv.extend(options.into_iter().flatten());
-        argv.extend([device.display().to_string(), asked.mountpoint.clone()]);
-        command::run(&RunAs::Myself, &argv, MOUNT_LIMIT)
-            .map_err(|error| device_error(&asked.volume, &error))?;
-        log(&format!("mounted {} at {}", asked.volume, asked.mountpoint));
-        Ok(())
-    }
-
-    /// Whether the volume is mounted at its place.
-    fn is_mounted(&self, asked: &MountRequest) -> Result<bool, Refusal> {
-        let mounts = volumes::mounts()?;
-        let Some(mount) = mountinfo::mounted_at(&mounts, Path::new(&asked.mountpoint)) else {
-            return Ok(false);
-        };
-        if self.volumes.below(&mount.device_number) == [asked.volume.clone()] {
-            return Ok(true);
-        }
-        let message = format!(
-            "{} is mounted at {} where volume {} belongs",
-            mount.source, asked.mountpoint, asked.volume
-        );
-        Err(Refusal::new(ErrorCode::Device, message))
-    }
-
-    fn unmount(&self, mount: &MountRequest) -> Result<bool, Refusal> {
-        if !self.is_mounted(mount)? {
-            return Ok(false);
-        }
-        command::run(
-            &RunAs::Myself,
-            &["umount".to_owned(), mount.mountpoint.clone()],
-            MOUNT_LIMIT,
-        )
-        .map_err(|error| device_error(&mount.mountpoint, &error))?;
-        Ok(true)
-    }
-
     pub(super) fn sync_volume(&self, asked: &SyncVolume) -> Result<BaseReply, Refusal> {
         self.require_free_for_target()?;
         let disk = self.wait_until(&asked.volume, || self.volumes.disk(&asked.volume))?;
@@ -235,6 +222,10 @@ impl Host {
         let disk = self.volumes.disk(&asked.volume)?;
         let wait = Duration::try_from_secs_f64(asked.wait_seconds).unwrap_or_default();
         self.bases.status(&asked.volume, disk.as_deref(), wait)
+    }
+
+    fn wait_for_disk(&self, volume: &str) -> Result<PathBuf, Refusal> {
+        self.wait_until(volume, || self.volumes.disk(volume))
     }
 
     fn wait_for(&self, volume: &str) -> Result<PathBuf, Refusal> {

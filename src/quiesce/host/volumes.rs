@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// The device tree, at `/sys` or at a test's directory.
 #[derive(Debug, Clone)]
 pub struct Volumes {
-    sys: PathBuf,
+    pub(super) sys: PathBuf,
 }
 
 impl Default for Volumes {
@@ -53,30 +53,27 @@ impl Volumes {
         }
     }
 
-    /// The volumes below a `major:minor`: through partitions and through device mapper or array members.
+    /// The volumes below a `major:minor`, through partitions and through device mapper or array members.
     #[must_use]
     pub fn below(&self, device_number: &str) -> Vec<String> {
-        let Ok(device) = fs::canonicalize(self.sys.join("dev/block").join(device_number)) else {
-            return Vec::new();
-        };
-        let mut found = volumes_below(&device);
-        found.sort();
-        found.dedup();
-        found
+        self.everything_below(device_number).volumes
     }
 
     /// What is known of a mount; the volume only when there is exactly one.
     #[must_use]
     pub fn fact(&self, mount: &Mount) -> MountFact {
-        let volume = match self.below(&mount.device_number).as_slice() {
-            [one] => Some(one.clone()),
-            _ => None,
+        let below = self.everything_below(&mount.device_number);
+        let (volume, volumes) = match below.volumes.as_slice() {
+            [one] => (Some(one.clone()), Vec::new()),
+            _ => (None, below.volumes),
         };
         MountFact {
             mountpoint: mount.mountpoint.display().to_string(),
             device: mount.source.clone(),
             fs_type: mount.fs_type.clone(),
             volume,
+            volumes,
+            layers: below.layers,
         }
     }
 }
@@ -105,25 +102,8 @@ pub fn mounts() -> Result<Vec<Mount>, Refusal> {
     Ok(mountinfo::parse(&text))
 }
 
-fn volumes_below(device: &Path) -> Vec<String> {
-    let members = entries(&device.join("slaves"));
-    if !members.is_empty() {
-        return members
-            .iter()
-            .filter_map(|member| fs::canonicalize(member).ok())
-            .flat_map(|member| volumes_below(&member))
-            .collect();
-    }
-    let disk = if device.join("partition").exists() {
-        device.parent().unwrap_or(device)
-    } else {
-        device
-    };
-    volume_of(disk).into_iter().collect()
-}
-
 /// The volume a whole disk is, by NVMe serial number or by the backing file's name.
-fn volume_of(disk: &Path) -> Option<String> {
+pub(super) fn volume_of(disk: &Path) -> Option<String> {
     if let Ok(serial) = fs::read_to_string(disk.join("device/serial")) {
         return serial
             .trim()
@@ -157,11 +137,11 @@ fn only_file_system(disk: &Path, volume: &str) -> Result<PathBuf, Refusal> {
     }
 }
 
-fn node(device: &Path) -> PathBuf {
+pub(super) fn node(device: &Path) -> PathBuf {
     Path::new("/dev").join(device.file_name().unwrap_or_default())
 }
 
-fn entries(directory: &Path) -> Vec<PathBuf> {
+pub(super) fn entries(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else {
         return Vec::new();
     };
@@ -214,6 +194,7 @@ mod tests {
             "block/loop4/loop/backing_file",
             "/srv/volumes/vol-0bb.img\n",
         );
+        put(&sys, "block/md0/md/level", "raid0\n");
         fs::create_dir_all(sys.join("block/md0/slaves")).unwrap();
         for member in ["loop3", "loop4"] {
             std::os::unix::fs::symlink(

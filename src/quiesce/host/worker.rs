@@ -166,7 +166,7 @@ fn cloud_code(error: &CloudError) -> ErrorCode {
         FailureClass::Transient | FailureClass::Unknown | FailureClass::Credentials => {
             ErrorCode::Service
         }
-        FailureClass::Integrity => ErrorCode::NotABase,
+        FailureClass::Integrity | FailureClass::Lineage | FailureClass::Gone => ErrorCode::NotABase,
         FailureClass::Permanent => ErrorCode::Refused,
     }
 }

@@ -123,12 +123,20 @@ pub struct Request {
     pub id: u64,
     /// What to do.
     pub op: Op,
+    /// The channel it came from, when that sends a request again whose answer it did not get.
+    pub client: Option<String>,
+    /// Of the fence that the executor holds or held, also where the operation has none of its own.
+    pub epoch: Option<u64>,
 }
 
-/// The wire form of a request.
+/// The wire form of a request of an executor whose fence has this epoch.
 #[must_use]
-pub fn encode_request(id: u64, op: &Op) -> Value {
+pub fn encode_request(id: u64, epoch: Option<u64>, op: &Op) -> Value {
     let mut request = json!({"id": id, "protocol": PROTOCOL});
+    if let Some(epoch) = epoch {
+        // An operation's own epoch, written below, goes before the executor's.
+        request["epoch"] = epoch.into();
+    }
     if let (Some(request), Ok(Value::Object(op))) =
         (request.as_object_mut(), serde_json::to_value(op))
     {
@@ -153,9 +161,16 @@ pub fn decode_request(line: &str) -> Result<Request, (u64, Refusal)> {
         );
         return Err((id, Refusal::new(ErrorCode::UnknownProtocol, message)));
     }
+    let client = value["client"].as_str().map(str::to_owned);
+    let epoch = value["epoch"].as_u64();
     let op = serde_json::from_value(value)
         .map_err(|error| (id, bad(format!("the request is malformed: {error}"))))?;
-    Ok(Request { id, op })
+    Ok(Request {
+        id,
+        op,
+        client,
+        epoch,
+    })
 }
 
 /// The wire form of an answer.
@@ -196,15 +211,21 @@ mod tests {
         let op = Op::from(Fence {
             epoch: 3,
             lease_seconds: 120.0,
+            expected: None,
         });
-        let wire = encode_request(7, &op);
+        let wire = encode_request(7, Some(2), &op);
         assert_eq!(
             wire,
             json!({"id": 7, "protocol": 1, "op": "fence", "epoch": 3, "lease_seconds": 120.0})
         );
         assert_eq!(
             decode_request(&wire.to_string()).unwrap(),
-            Request { id: 7, op }
+            Request {
+                id: 7,
+                op,
+                client: None,
+                epoch: Some(3),
+            }
         );
     }
 

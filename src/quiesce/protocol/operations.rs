@@ -2,6 +2,7 @@
 
 use super::{Operation, Reader, direct, replies};
 use serde::{Deserialize, Serialize};
+use snapmigrate_models::step::{ServerIdentity, Stack};
 use std::time::Duration;
 
 /// A freeze as the host names it; opaque to everyone else.
@@ -16,6 +17,15 @@ pub struct MountRequest {
     pub volume: String,
     /// Absolute path of the mount point.
     pub mountpoint: String,
+}
+
+/// A file of the executor's that must stay writable, when it runs on the host itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptPath {
+    /// What it is for.
+    pub what: String,
+    /// Absolute path.
+    pub path: String,
 }
 
 macro_rules! operations {
@@ -64,6 +74,15 @@ operations! {
     Status "status" 15 -> replies::StatusReply {}
     /// What the database is, where it lies, and what speaks against a migration.
     Inspect "inspect" 120 -> replies::InspectReply {}
+    /// What the host is made of, for the comparison with the other one; changes nothing.
+    Survey "survey" 120 -> snapmigrate_models::hosts::HostFacts {
+        /// Files to be looked at besides those that the database names.
+        files: Vec<String>,
+        /// Where file systems of the database will be mounted here.
+        mountpoints: Vec<String>,
+        /// Files of the caller's that must stay writable.
+        kept: Vec<KeptPath>,
+    }
     /// Flushes the database, so that the fence and the recovery are short.
     Checkpoint "checkpoint" 7200 -> replies::CheckpointReply {}
     /// A real commit of ours, acknowledged by the database.
@@ -74,6 +93,9 @@ operations! {
         epoch: u64,
         /// Seconds after which the host unfences by itself.
         lease_seconds: f64,
+        /// The server it was when it was last looked at; another one is not fenced.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expected: Option<ServerIdentity>,
     }
     /// Makes the lease end `lease_seconds` from now.
     Renew "renew" 15 -> replies::RenewReply {
@@ -118,6 +140,9 @@ operations! {
     BringUp "bring_up" 3600 -> replies::BringUpReply {
         /// Where each volume belongs.
         mounts: Vec<MountRequest>,
+        /// What is to be assembled from them first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        stacks: Vec<Stack>,
         /// What the source said it is.
         system_identifier: String,
         /// The fence LSN.
@@ -161,6 +186,8 @@ operations! {
         /// Volume id, `vol-...`.
         volume: String,
     }
+    /// Removes what `host install` brought, and ends the helper; refused while a fence or freeze stands that could end.
+    Leave "leave" 60 -> replies::LeaveReply {}
     /// Stops the target's standby and unmounts its volumes.
     TakeDown "take_down" 300 -> replies::TakeDownReply {}
 }

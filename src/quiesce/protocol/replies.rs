@@ -3,6 +3,7 @@
 use super::{FreezeId, timestamp};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use snapmigrate_models::step::Layer;
 
 /// Answer to `hello`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,10 +22,22 @@ pub struct HelloReply {
     /// What it can do beyond the operations that every helper of this protocol knows; empty from an older one.
     #[serde(default)]
     pub abilities: Vec<String>,
+    /// SHA-256 of its program, in hexadecimal; null from an older one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// Ability of a helper that can take part in a revert.
 pub const REVERT_ABILITY: &str = "revert";
+
+/// Ability of a helper that tells what its host is made of.
+pub const SURVEY_ABILITY: &str = "survey";
+
+/// Ability of a helper that assembles LVM and mdraid on the target.
+pub const STACKS_ABILITY: &str = "stacks";
+
+/// Ability of one that can open encrypted devices: it has a key file.
+pub const LUKS_ABILITY: &str = "luks";
 
 /// How far the fence is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +61,8 @@ pub enum DatabaseState {
     Stopped,
     /// It runs in recovery.
     Standby,
+    /// It runs and rejects everyone but the helper.
+    Fenced,
     /// There is no data directory.
     Absent,
 }
@@ -78,6 +93,12 @@ pub struct MountFact {
     pub fs_type: String,
     /// Volume id below the device; null when it is not a volume we can name.
     pub volume: Option<String>,
+    /// All volume ids below the device when there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<String>,
+    /// What lies between, the lowest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<Layer>,
 }
 
 /// How much a finding weighs.
@@ -168,6 +189,13 @@ pub struct FenceReply {
     pub system_identifier: String,
     /// Timeline at the fence.
     pub timeline: u64,
+    /// When the server that was fenced had been started; null when it did not run or does not tell.
+    #[serde(
+        with = "timestamp::optional",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub started_at: Option<DateTime<Utc>>,
     /// Transactions the database had begun by then, without this call's own probe; null when it does not count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transactions: Option<u64>,
@@ -286,4 +314,13 @@ pub struct TakeDownReply {
     pub stopped: bool,
     /// Mount points that were unmounted.
     pub unmounted: Vec<String>,
+}
+
+/// Answer to `leave`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaveReply {
+    /// Files and directories that are gone.
+    pub removed: Vec<String>,
+    /// Those that stay, each with the reason.
+    pub kept: Vec<String>,
 }

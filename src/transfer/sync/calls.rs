@@ -272,6 +272,12 @@ impl Calls {
         }
     }
 
+    /// Whether blocks wait for buffers rather than for the service.
+    #[must_use]
+    pub fn are_out_of_buffers(&self) -> bool {
+        self.direct.is_out_of_buffers()
+    }
+
     /// How often what happened so far.
     #[must_use]
     pub fn tally(&self) -> Tally {

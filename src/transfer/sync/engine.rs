@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::batch::{Arrived, Fresh, SharedDesk, Written};
+use super::batch::{Arrived, Fresh, SharedDesk, Spent, Written};
 use super::calls::Calls;
 use super::content::Content;
 use super::flow::Flow;
@@ -225,18 +225,37 @@ impl<'a> Engine<'a> {
 
     /// What holds the next read back.
     fn bound(&self, blocks_per_second: f64) -> Bound {
-        if !self.has_room() {
-            let spent = self.desk.spent();
-            return if spent.hashing > spent.device {
-                Bound::Checksum
-            } else {
-                Bound::Device
-            };
+        if !self.has_room() || self.calls.are_out_of_buffers() {
+            return slower(&self.desk.spent());
         }
         if self.reads.is_empty() && self.source.is_listing() {
             Bound::Listing
         } else {
             self.calls.bound(blocks_per_second)
         }
+    }
+}
+
+/// What holds back buffers that are full.
+fn slower(spent: &Spent) -> Bound {
+    if spent.hashing > spent.device {
+        Bound::Checksum
+    } else {
+        Bound::Device
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_buffers_wait_for_the_device_or_for_checksums() {
+        let spent = |hashing, device| Spent {
+            hashing: Duration::from_secs(hashing),
+            device: Duration::from_secs(device),
+        };
+        assert_eq!(slower(&spent(3, 2)), Bound::Checksum);
+        assert_eq!(slower(&spent(2, 3)), Bound::Device);
     }
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Blocks under way until the first answer says how far away the service is.
-const START: usize = 16;
-/// Fewest: two connections per core of a small machine.
-const LEAST: usize = 8;
-/// Most: at 100 ms a read they reach 96 % of the quota of 1,000 per second; each is a connection with its own memory.
-const MOST: usize = 96;
+const START: usize = 32;
+/// Fewest: what is held back by a quota, too, goes on while one answer is late.
+const LEAST: usize = 16;
+/// Most: they reach the quota of 1,000 per second with 190 ms a read; each is a connection.
+const MOST: usize = 192;
 /// However fast the service: a second's worth of reads at four times the quota's rate, spread over the fastest
 /// answer. More only wait in line, in memory.
 const FAST_ENOUGH: usize = 16;
@@ -172,7 +172,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_first_answer_tells_a_far_service_from_a_near_one() {
-        for (latency, expected) in [(1, FAST_ENOUGH), (10, 40), (20, 80), (100, MOST)] {
+        for (latency, expected) in [(1, FAST_ENOUGH), (10, 40), (20, 80), (40, 160), (100, MOST)] {
             let mut flow = Flow::new(Instant::now());
             assert_eq!(flow.limit(), START);
             flow.answers_in(Duration::from_millis(latency));

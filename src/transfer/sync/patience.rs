@@ -50,7 +50,11 @@ impl Patience {
     ) -> Result<(), SyncError> {
         match error.class {
             FailureClass::Transient | FailureClass::Unknown => {}
-            FailureClass::Permanent | FailureClass::Credentials | FailureClass::Integrity => {
+            FailureClass::Permanent
+            | FailureClass::Credentials
+            | FailureClass::Integrity
+            | FailureClass::Lineage
+            | FailureClass::Gone => {
                 return Err(error.into());
             }
         }

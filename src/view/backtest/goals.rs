@@ -1,6 +1,6 @@
 //! The goals the project has set itself for its forecast, beside the figures of a backtest.
 
-use snapmigrate_models::backtest::{Backtest, TraceResult};
+use snapmigrate_models::backtest::{Backtest, MomentChoice, MomentRegret, TraceResult};
 
 use crate::view::plan::titled;
 use crate::view::table::table;
@@ -14,7 +14,7 @@ const DATABASES: [&str; 6] = [
 #[must_use]
 pub fn goals(found: &Backtest) -> String {
     let all = &found.figures;
-    let rows = vec![
+    let mut rows = vec![
         goal(
             "pooled error told the writes",
             all.median_abs_log_error_known_volume,
@@ -66,6 +66,20 @@ pub fn goals(found: &Backtest) -> String {
             At::Most(1.6),
         ),
     ];
+    if !found.moments.is_empty() {
+        rows.extend([
+            goal(
+                "moment chosen by the gate over the best, median",
+                most_regret(found, |row| row.p50),
+                At::Most(1.15),
+            ),
+            goal(
+                "moment chosen by the gate over the best, P99",
+                most_regret(found, |row| row.p99),
+                At::Most(3.5),
+            ),
+        ]);
+    }
     let header = [
         "figure (errors are |ln(predicted/actual)|)",
         "goal",
@@ -115,6 +129,12 @@ fn least_gain(found: &Backtest) -> Option<f64> {
         let known = trace.figures.median_abs_log_error_known_volume?;
         Some(trace.figures.naive_median_abs_log_error? / known.max(1e-9))
     })
+}
+
+/// The gate's, over all traces, at the snapshot rate that makes it largest.
+fn most_regret(found: &Backtest, of: impl Fn(&MomentRegret) -> f64) -> Option<f64> {
+    let gate = |row: &&MomentRegret| row.trace.is_none() && row.choice == MomentChoice::Gate;
+    found.moments.iter().filter(gate).map(of).reduce(f64::max)
 }
 
 /// Median of the medians of the traces whose name says that a database was recorded.

@@ -76,7 +76,7 @@ pub fn by_phase(plan: &Plan, journal: &str) -> String {
             "The tool itself dies, or its host",
             "As the journal's last entry says. Lease and freeze limits hold without it.",
             "continues from the journal: looks up what it made before it makes anything",
-            "run the same command again on this host; from another one, with the journal and `--take-over`, when this one certainly runs no more",
+            "run the same command again on this host; from another one, with the journal and `--take-over --confirm NAME`, when this one certainly runs no more",
         ),
     ];
     if plan.rounds.iter().any(|r| r.path == TransferPath::Direct) {

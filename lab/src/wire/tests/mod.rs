@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod cloudwatch;
+mod command;
 mod ebs;
 mod ebs_read;
 mod gate;

@@ -51,7 +51,7 @@ async fn bad_roles_and_durations_are_refused() {
     }
 }
 
-async fn ssm(lab: &Lab, account: &str, action: &str, body: &str) -> (u16, Value) {
+pub(super) async fn ssm(lab: &Lab, account: &str, action: &str, body: &str) -> (u16, Value) {
     let request = signed(account, "ssm", "POST", "/")
         .header("x-amz-target", format!("AmazonSSM.{action}"))
         .header("content-type", "application/x-amz-json-1.1");

@@ -27,6 +27,7 @@ fn next(text: &str) -> Next {
     let outlook = Outlook {
         cutover: &|_: &Evidence, _: Timestamp| forecast(900.0),
         round_seconds: &|_: &Evidence, _: Timestamp| 900.0,
+        child: &|| Err("there is none".to_owned()),
     };
     let goal = Goal { cutover: true };
     decide_with(&direct(), &story.progress, goal, story.now, outlook)
@@ -36,6 +37,7 @@ fn told(text: &str) -> String {
     match next(text) {
         Next::Act { action, .. } => action.step_id(),
         Next::WaitUntil { .. } => "wait".into(),
+        Next::Adopt { .. } => "adopt".into(),
         Next::AwaitOperator { .. } => "operator".into(),
         Next::Stop { outcome, .. } => format!("stop {outcome:?}").to_lowercase(),
     }
@@ -107,6 +109,21 @@ fn behind_the_fence_a_refused_base_leads_back_and_the_volumes_go() {
     assert_eq!(told(&back), "unfence.7");
     assert_eq!(told(&format!("{back} unf")), "delete-volumes");
     assert_eq!(told(&format!("{back} unf del")), "stop aborted");
+}
+
+#[test]
+fn an_aborted_cutover_that_mounted_nothing_leaves_the_volumes_to_the_next_run() {
+    let back = format!("{FENCED} f2 a2 y2 op:abort unf");
+    let Next::Stop { reason, .. } = next(&back) else {
+        panic!("{:?}", next(&back))
+    };
+    assert!(reason.contains("begins with what they hold"), "{reason}");
+    let kept = format!("{SYNCED} keep op:abort unf");
+    assert_eq!(
+        told(&kept),
+        "delete-volumes",
+        "a snapshot of them is under way"
+    );
 }
 
 #[test]
@@ -217,6 +234,7 @@ fn next_of(story: &Story) -> String {
     let outlook = Outlook {
         cutover: &|_: &Evidence, _: Timestamp| forecast(900.0),
         round_seconds: &|_: &Evidence, _: Timestamp| 900.0,
+        child: &|| Err("there is none".to_owned()),
     };
     let goal = Goal { cutover: true };
     match decide_with(&direct(), &story.progress, goal, story.now, outlook) {

@@ -41,11 +41,13 @@ fn told(plan: &Plan, text: &str) -> String {
     let outlook = Outlook {
         cutover: &cutover,
         round_seconds: &round_seconds,
+        child: &|| Err("there is none".to_owned()),
     };
     let goal = Goal { cutover: true };
     match decide_with(plan, &story.progress, goal, story.now, outlook) {
         Next::Act { action, .. } => action.step_id(),
         Next::WaitUntil { .. } => "wait".into(),
+        Next::Adopt { .. } => "adopt".into(),
         Next::AwaitOperator { reason } => {
             assert!(reason.contains("hook"), "{reason}");
             "operator".into()

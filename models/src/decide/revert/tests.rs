@@ -18,6 +18,7 @@ fn next(story: &Story) -> Next {
     let outlook = Outlook {
         cutover: &|_: &Evidence, _| forecast(900.0),
         round_seconds: &|_: &Evidence, _| 900.0,
+        child: &|| Err("there is none".to_owned()),
     };
     let goal = Goal { cutover: true };
     decide_with(&plan(), &story.progress, goal, story.now, outlook)
@@ -28,6 +29,7 @@ fn told(text: &str) -> String {
     match next(&story) {
         Next::Act { action, .. } => action.step_id().split('.').next().unwrap_or("").to_owned(),
         Next::WaitUntil { .. } => "wait".into(),
+        Next::Adopt { reason, .. } => format!("adopt: {reason}"),
         Next::AwaitOperator { reason } => format!("operator: {reason}"),
         Next::Stop { outcome, .. } => format!("{outcome:?}").to_lowercase(),
     }

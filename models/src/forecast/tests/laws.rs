@@ -50,5 +50,13 @@ fn of_deltas_that_overlap_the_finer_ones_count() {
     (backwards.from, backwards.to) = (backwards.to, backwards.from);
     seen.deltas
         .extend([whole, backwards, seen.deltas[2].clone()]);
-    assert_eq!(volume_model(&inventory, &seen), before);
+    let mut after = volume_model(&inventory, &seen);
+    let words = "deltas left out: 1 end before they begin, 2 overlap others";
+    assert!(
+        after.curve.provenance.contains(words),
+        "{}",
+        after.curve.provenance
+    );
+    after.curve.provenance.clone_from(&before.curve.provenance);
+    assert_eq!(after, before);
 }

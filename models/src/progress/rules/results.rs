@@ -63,15 +63,13 @@ impl Progress {
         };
         let round = self.round(index).ok_or("the round was never begun")?;
         let whole = round.syncing.is_none_or(|syncing| syncing.whole);
-        let before = index.checked_sub(1).and_then(|index| self.round(index));
         require(
             volumes.len() == round.completed.len(),
             "not every volume of the round is synced",
         )?;
         for (synced, member) in volumes.iter().zip(&round.completed) {
             let volume = &member.volume;
-            let base = before.and_then(|round| round.synced.iter().find(|s| s.volume == *volume));
-            let from = base.filter(|_| !whole).map(|base| &base.to);
+            let from = self.held_before(index, volume).filter(|_| !whole);
             let same = synced.volume == *volume && synced.to == member.snapshot;
             require(
                 same && synced.from.as_ref() == from,

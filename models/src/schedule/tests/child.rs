@@ -183,7 +183,11 @@ fn where_a_step_may_have_made_something_no_child_takes_over() {
     });
     assert!(make_child(&parent, &past.progress, past.at, 1).is_err());
     let plan = Box::new(parent);
-    assert!(past.progress.check(&Event::Adopted { plan }).is_err());
+    assert!(
+        past.progress
+            .check(&Event::Adopted { plan, reason: None })
+            .is_err()
+    );
 }
 
 #[test]

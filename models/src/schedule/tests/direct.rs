@@ -14,6 +14,7 @@ fn direct_is_chosen_where_the_policy_asks_for_it_by_name() {
         engine: "postgres".into(),
         source_host: "unix:/s".into(),
         target_host: "unix:/t".into(),
+        helper_sha256: None,
     });
     let plan = planned(&profile(1, 300, 1.0), &policy);
     assert!(plan.rounds.iter().all(|r| r.path == TransferPath::Direct));
@@ -56,6 +57,7 @@ fn the_hop_under_another_key_is_shown_and_not_taken() {
         engine: "postgres".into(),
         source_host: "unix:/s".into(),
         target_host: "unix:/t".into(),
+        helper_sha256: None,
     });
     let plan = planned(&profile, &policy);
     let of = |path| {

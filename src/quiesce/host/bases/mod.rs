@@ -102,8 +102,11 @@ impl Bases {
         disk: &Path,
     ) -> Result<(), Refusal> {
         let Some(from) = &asked.from else {
-            // Every block is written: what it held does not matter, if only nobody uses it.
-            return claim(disk).map(drop);
+            // Every block is written: what it held does not matter, if only nobody else uses it.
+            return match slot.claim {
+                Some(_) => Ok(()),
+                None => claim(disk).map(drop),
+            };
         };
         let volume = &asked.volume;
         let not = |why: String| {
@@ -361,7 +364,15 @@ fn told(slot: &Slot, record: Option<&BaseRecord>) -> BaseReply {
     }
 }
 
-/// The program that works for the helper: this one.
-fn program() -> std::io::Result<PathBuf> {
-    std::env::current_exe()
+/// The program that works for the helper, beside it: it carries the AWS clients, which the helper does not.
+pub(super) fn program() -> std::io::Result<PathBuf> {
+    let program = std::env::current_exe()?.with_file_name("snapmigrate-sync-worker");
+    if program.exists() {
+        return Ok(program);
+    }
+    let message = format!(
+        "{} is not there: path direct needs it beside the helper",
+        program.display()
+    );
+    Err(std::io::Error::new(std::io::ErrorKind::NotFound, message))
 }

@@ -101,10 +101,7 @@ impl Run {
 
 fn spawn(job: &Job) -> io::Result<(Child, ChildStdin, ChildStdout)> {
     let mut command = Command::new(program()?);
-    command
-        .arg("sync-worker")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
     for (name, _) in std::env::vars_os() {
         // What it may read comes from the executor alone.
         if name.to_string_lossy().starts_with("AWS_") {

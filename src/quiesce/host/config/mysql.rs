@@ -22,6 +22,8 @@ user = "mysql"                       # logs in over the socket as the Unix user 
 # transaction_seconds = 30    # how long open transactions get to end before the fence ends them
 # accept_memory_loss = false  # rows of MEMORY tables do not arrive on the target
 # cluster_manager_paused = false  # say so once Orchestrator, Pacemaker ... is paused
+# standbys_barred = false         # say so once nobody and nothing can promote a replica
+# restarts_paused = false         # say so once what restarts the database is paused
 
 [state]
 directory = "/var/lib/snapmigrate"   # never on a file system of the database
@@ -89,6 +91,12 @@ pub struct MysqlConfig {
     /// Whether a cluster manager that runs on this host is paused.
     #[serde(default)]
     pub cluster_manager_paused: bool,
+    /// Whether the replicas of this server are kept from promotion.
+    #[serde(default)]
+    pub standbys_barred: bool,
+    /// Whether a unit, a container or a process that starts the database again is paused.
+    #[serde(default)]
+    pub restarts_paused: bool,
 }
 
 impl MysqlConfig {

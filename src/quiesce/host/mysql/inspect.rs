@@ -5,7 +5,7 @@ mod findings;
 use super::client::Client;
 use super::dialect::Dialect;
 use super::{Mysql, database, marker};
-use crate::quiesce::host::{clock, cluster};
+use crate::quiesce::host::{clock, cluster, supervisors};
 use crate::quiesce::protocol::{Finding, InspectReply, Refusal, Severity};
 use chrono::TimeDelta;
 use findings::finding;
@@ -33,7 +33,7 @@ const SETTINGS: [&str; 20] = [
     "gtid_mode",
     "pid_file",
 ];
-const STATUS: [&str; 3] = ["Uptime", "Slaves_connected", "Replicas_connected"];
+const STATUS: [&str; 1] = ["Uptime"];
 /// Facts and findings of a server that accepts connections.
 ///
 /// # Errors
@@ -143,9 +143,16 @@ impl Facts {
     fn findings(&self, mysql: &Mysql, client: &Client<'_>) -> Result<Vec<Finding>, Refusal> {
         let mut found = findings::of_settings(self, mysql);
         found.extend(cluster::findings(mysql.config.cluster_manager_paused));
+        if let Some(process) = mysql.server.process()? {
+            found.extend(supervisors::findings(
+                process.pid,
+                mysql.config.restarts_paused,
+            ));
+        }
         found.extend(findings::of_programs(self, mysql)?);
         found.extend(findings::of_places(self, mysql));
         found.extend(findings::of_tables(mysql, client)?);
+        found.extend(findings::of_replicas(mysql, client)?);
         let prepared = client.prepared()?;
         if !prepared.is_empty() {
             found.push(finding(

@@ -14,6 +14,7 @@ mod isolated;
 mod marker;
 mod position;
 mod server;
+mod survey;
 
 pub use dialect::Dialect;
 
@@ -21,6 +22,7 @@ use super::clock;
 use super::config::MysqlConfig;
 use super::engine::{Engine, Expected};
 use super::server_user;
+use super::survey::EngineSurvey;
 use crate::quiesce::protocol::*;
 use at_rest::Files;
 use client::Client;
@@ -175,13 +177,19 @@ impl Engine for Mysql {
 
     fn inspect(&self) -> Result<InspectReply, Refusal> {
         match self.state() {
-            DatabaseState::Running | DatabaseState::Standby => inspect::running(self),
+            DatabaseState::Running | DatabaseState::Standby | DatabaseState::Fenced => {
+                inspect::running(self)
+            }
             DatabaseState::Stopped => inspect::stopped(self),
             DatabaseState::Absent => Err(database(format!(
                 "{} is no data directory",
                 self.config.data_directory.display()
             ))),
         }
+    }
+
+    fn survey(&self) -> EngineSurvey {
+        survey::survey(self)
     }
 
     fn checkpoint(&self) -> Result<(), Refusal> {
@@ -218,12 +226,35 @@ impl Engine for Mysql {
             lsn: position.to_string(),
             system_identifier: self.files().identity()?,
             timeline: 0,
+            started_at: None,
             // Without the probe, which took one.
             transactions: self
                 .dialect
                 .transactions(&position)
                 .map(|count| count.saturating_sub(1)),
         })
+    }
+
+    fn require_fenced(&self, fenced: &FenceReply) -> Result<(), Refusal> {
+        let refused = |what: String| Err(Refusal::new(ErrorCode::Refused, what));
+        if !marker::is_placed(&self.config.data_directory) {
+            return refused("the marker of the fence is gone from the data directory".to_owned());
+        }
+        if self.server.process()?.is_some() {
+            return refused("the server runs again behind the fence".to_owned());
+        }
+        let identity = self.files().identity()?;
+        let (now, then) = (
+            self.position_at_rest(None)?.lsn,
+            Position::parse(&fenced.lsn)?.lsn,
+        );
+        if (&identity, now) == (&fenced.system_identifier, then) {
+            return Ok(());
+        }
+        refused(format!(
+            "the stopped server is not what it was at the fence: {identity}, innodb {now}, not {}, {}",
+            fenced.system_identifier, fenced.lsn
+        ))
     }
 
     fn fence_stopped(&self, epoch: u64) -> Result<FenceReply, Refusal> {
@@ -247,6 +278,7 @@ impl Engine for Mysql {
             lsn: position.to_string(),
             system_identifier: self.files().identity()?,
             timeline: 0,
+            started_at: None,
             transactions: clean.and_then(|position| self.dialect.transactions(&position)),
         })
     }

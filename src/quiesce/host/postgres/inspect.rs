@@ -1,7 +1,8 @@
 //! What the cluster is, and what speaks against migrating it.
 
-use super::{Postgres, database, marker};
-use crate::quiesce::host::cluster;
+use super::{Postgres, closed, database, marker};
+use crate::quiesce::host::config::PostgresFence;
+use crate::quiesce::host::{cluster, supervisors};
 use crate::quiesce::protocol::{Finding, InspectReply, Refusal, Severity};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -18,8 +19,17 @@ const FACTS: &str = "SELECT json_build_object(
  'settings', (SELECT json_object_agg(name, setting) FROM pg_settings WHERE name IN
    ('fsync','full_page_writes','wal_level','archive_mode','synchronous_commit','synchronous_standby_names','hot_standby')),
  'prepared', (SELECT count(*) FROM pg_prepared_xacts),
- 'standbys', (SELECT count(*) FROM pg_stat_replication), 'slots', (SELECT count(*) FROM pg_replication_slots),
+ 'standbys', (SELECT coalesce(json_agg(concat_ws(' ', application_name, host(client_addr), state, sync_state)), '[]')
+   FROM pg_stat_replication),
+ 'slots', (SELECT coalesce(json_agg(concat_ws(' ', slot_name, slot_type, CASE WHEN active THEN 'active' END)), '[]')
+   FROM pg_replication_slots),
  'subscriptions', (SELECT count(*) FROM pg_subscription),
+ 'enabled_subscriptions', (SELECT count(*) FROM pg_subscription WHERE subenabled),
+ 'workers', (SELECT coalesce(json_agg(DISTINCT backend_type), '[]') FROM pg_stat_activity WHERE backend_type NOT IN
+   ('client backend','walsender','parallel worker','checkpointer','background writer','walwriter','archiver','startup',
+    'walreceiver','autovacuum launcher','autovacuum worker','logical replication launcher','walsummarizer',
+    'slotsync worker','io worker','logger')),
+ 'hba_file', current_setting('hba_file'),
  'databases', (SELECT json_agg(datname) FROM pg_database WHERE datallowconn))";
 
 /// Unlogged tables of the database one is connected to.
@@ -39,9 +49,12 @@ struct Facts {
     data_directory: String,
     settings: std::collections::BTreeMap<String, String>,
     prepared: u64,
-    standbys: u64,
-    slots: u64,
+    standbys: Vec<String>,
+    slots: Vec<String>,
     subscriptions: u64,
+    enabled_subscriptions: u64,
+    workers: Vec<String>,
+    hba_file: std::path::PathBuf,
     databases: Vec<String>,
 }
 
@@ -59,14 +72,28 @@ pub fn running(postgres: &Postgres) -> Result<InspectReply, Refusal> {
     let facts: Facts = serde_json::from_str(&psql.query(&[&FACTS.replace('\n', " ")])?)
         .map_err(|error| database(format!("the facts are malformed: {error}")))?;
     let mut findings = findings(&facts);
+    findings.extend(standbys(&facts, postgres.config.standbys_barred));
     findings.extend(cluster::findings(postgres.config.cluster_manager_paused));
-    for name in &facts.databases {
-        // \connect takes a quoted identifier; the name is data, never part of a statement.
-        let connect = format!("\\connect \"{}\"", name.replace('"', "\"\""));
-        let count = psql.query(&[&connect, UNLOGGED])?;
-        if count != "0" {
-            findings.push(unlogged(name, &count, postgres.config.accept_unlogged_loss));
-        }
+    findings.extend(supervisors::findings(
+        postgres.server.pid()?,
+        postgres.config.restarts_paused,
+    ));
+    let unlogged = unlogged_tables(postgres, &psql, &facts)?;
+    for (name, count) in &unlogged {
+        findings.push(unlogged_finding(
+            name,
+            count,
+            postgres.config.accept_unlogged_loss,
+        ));
+    }
+    if postgres.config.fence == PostgresFence::PgHba {
+        let workers = workers(&facts);
+        findings.extend(closed::findings(
+            postgres,
+            !unlogged.is_empty(),
+            &workers,
+            &facts.hba_file,
+        ));
     }
     if postgres.config.data_directory != std::path::Path::new(&facts.data_directory) {
         findings.push(finding(
@@ -77,6 +104,60 @@ pub fn running(postgres: &Postgres) -> Result<InspectReply, Refusal> {
         ));
     }
     Ok(reply(facts, findings))
+}
+
+/// Databases with unlogged tables, and how many; none that a fence keeps from being asked.
+fn unlogged_tables(
+    postgres: &Postgres,
+    psql: &super::Psql<'_>,
+    facts: &Facts,
+) -> Result<Vec<(String, String)>, Refusal> {
+    let mut found = Vec::new();
+    if closed::is_closed(postgres)? {
+        return Ok(found);
+    }
+    for name in &facts.databases {
+        // \connect takes a quoted identifier; the name is data, never part of a statement.
+        let connect = format!("\\connect \"{}\"", name.replace('"', "\"\""));
+        let count = psql.query(&[&connect, UNLOGGED])?;
+        if count != "0" {
+            found.push((name.clone(), count));
+        }
+    }
+    Ok(found)
+}
+
+/// What the server starts by itself and `pg_hba.conf` does not bind.
+fn workers(facts: &Facts) -> Vec<String> {
+    let subscriptions = (facts.enabled_subscriptions > 0).then(|| {
+        format!(
+            "the workers of {} enabled subscriptions",
+            facts.enabled_subscriptions
+        )
+    });
+    facts.workers.iter().cloned().chain(subscriptions).collect()
+}
+
+/// Servers that follow this one: none of them may be promoted while it is fenced, and nothing here can keep them from it.
+fn standbys(facts: &Facts, barred: bool) -> Option<Finding> {
+    if facts.standbys.is_empty() {
+        return None;
+    }
+    let severity = if barred {
+        Severity::Warn
+    } else {
+        Severity::Refuse
+    };
+    Some(finding(
+        severity,
+        "standbys",
+        format!(
+            "other servers follow this one, and a promoted one would be a second writer: {}",
+            facts.standbys.join(", ")
+        ),
+        "keep everyone and everything from promoting them until the migration is final, then set database.standbys_barred = true; \
+         point them at the target afterwards",
+    ))
 }
 
 /// What the control file tells of a stopped cluster.
@@ -203,13 +284,6 @@ fn findings(facts: &Facts) -> Vec<Finding> {
             "nothing to do",
         ),
         (
-            facts.standbys + facts.slots > 0,
-            Warn,
-            "replication",
-            "standbys or slots depend on this server",
-            "bar them from promotion during the cutover, and point them at the target afterwards",
-        ),
-        (
             facts.subscriptions > 0,
             Warn,
             "subscriptions",
@@ -218,14 +292,23 @@ fn findings(facts: &Facts) -> Vec<Finding> {
         ),
     ];
     let found = checks.into_iter().filter(|check| check.0);
+    let slots = (!facts.slots.is_empty()).then(|| {
+        finding(
+            Warn,
+            "replication slots",
+            format!("slots hold the log for others: {}", facts.slots.join(", ")),
+            "logical slots arrive on the target, physical ones too: point their readers at it, or drop them there",
+        )
+    });
     found
         .map(|(_, severity, subject, message, remedy)| {
             finding(severity, subject, message.to_owned(), remedy)
         })
+        .chain(slots)
         .collect()
 }
 
-fn unlogged(database: &str, count: &str, accepted: bool) -> Finding {
+fn unlogged_finding(database: &str, count: &str, accepted: bool) -> Finding {
     let severity = if accepted {
         Severity::Warn
     } else {

@@ -26,7 +26,18 @@ pub fn place(data_directory: &Path, epoch: u64) -> Result<(), Refusal> {
     })
 }
 
-/// Takes the line out, durably. Idempotent.
+/// For a server that goes on behind its fence: no autovacuum, which would commit. Durably, and idempotent; read at the
+/// next reload.
+///
+/// # Errors
+/// `database` when the file cannot be written.
+pub fn quieten(data_directory: &Path, epoch: u64) -> Result<(), Refusal> {
+    rewrite(data_directory, |lines| {
+        format!("{lines}autovacuum = off # {SETTING} of epoch {epoch}\n")
+    })
+}
+
+/// Takes what was added out, durably. Idempotent.
 ///
 /// # Errors
 /// `database` when the file cannot be written.
@@ -34,12 +45,12 @@ pub fn remove(data_directory: &Path) -> Result<(), Refusal> {
     rewrite(data_directory, |lines| lines)
 }
 
-/// Whether the line is there.
+/// Whether the line that keeps it stopped is there.
 ///
 /// # Errors
 /// `database` when the file cannot be read.
 pub fn is_placed(data_directory: &Path) -> Result<bool, Refusal> {
-    Ok(read(&path(data_directory))?.lines().any(is_ours))
+    Ok(read(&path(data_directory))?.lines().any(keeps_it_stopped))
 }
 
 fn rewrite(data_directory: &Path, with: impl FnOnce(String) -> String) -> Result<(), Refusal> {
@@ -59,6 +70,10 @@ fn rewrite(data_directory: &Path, with: impl FnOnce(String) -> String) -> Result
 }
 
 fn is_ours(line: &str) -> bool {
+    line.contains(SETTING)
+}
+
+fn keeps_it_stopped(line: &str) -> bool {
     line.trim_start().starts_with(SETTING)
 }
 
@@ -101,6 +116,13 @@ mod tests {
                 && placed.contains("epoch 4")
         );
         assert!(is_placed(&directory).unwrap());
+        quieten(&directory, 5).unwrap();
+        let quiet = fs::read_to_string(path(&directory)).unwrap();
+        assert!(quiet.ends_with("autovacuum = off # snapmigrate_fence of epoch 5\n"));
+        assert!(
+            !is_placed(&directory).unwrap(),
+            "one that goes on may start"
+        );
         remove(&directory).unwrap();
         remove(&directory).unwrap();
         assert_eq!(fs::read_to_string(path(&directory)).unwrap(), original);

@@ -1,19 +1,26 @@
 //! PostgreSQL 13 and later, through its own programs: no driver, no connection that outlives a call.
 //!
-//! The fence is a clean stop. `default_transaction_read_only` would be none: a client can set it off, begin a
-//! transaction read write, or commit a prepared one. What keeps the server stopped is the `marker`.
+//! The fence is a clean stop, kept by the `marker`, or a server that goes on and rejects everyone (`closed`).
+//! `default_transaction_read_only` would be none: a client can set it off, begin a transaction read write, or commit a
+//! prepared one.
 
+mod backends;
+mod closed;
+mod hba;
 mod inspect;
 mod lsn;
 mod marker;
 mod server;
 mod sql;
 mod standby;
+mod survey;
+mod wal;
 
 use super::clock;
-use super::config::PostgresConfig;
+use super::config::{PostgresConfig, PostgresFence};
 use super::engine::{Engine, Expected};
 use super::server_user;
+use super::survey::EngineSurvey;
 use crate::quiesce::protocol::*;
 use server::{Running, Server};
 use sql::Psql;
@@ -77,6 +84,10 @@ impl Engine for Postgres {
         if self.server.running().ok() != Some(Running::Yes) {
             return DatabaseState::Stopped;
         }
+        // No session is needed to tell, which could hang on a frozen file system.
+        if closed::is_closed(self).unwrap_or(false) {
+            return DatabaseState::Fenced;
+        }
         let recovery = self
             .open()
             .in_recovery()
@@ -107,13 +118,19 @@ impl Engine for Postgres {
 
     fn inspect(&self) -> Result<InspectReply, Refusal> {
         match self.state() {
-            DatabaseState::Running | DatabaseState::Standby => inspect::running(self),
+            DatabaseState::Running | DatabaseState::Standby | DatabaseState::Fenced => {
+                inspect::running(self)
+            }
             DatabaseState::Stopped => inspect::stopped(self),
             DatabaseState::Absent => Err(database(format!(
                 "{} is no data directory",
                 self.config.data_directory.display()
             ))),
         }
+    }
+
+    fn survey(&self) -> EngineSurvey {
+        survey::survey(self)
     }
 
     fn checkpoint(&self) -> Result<(), Refusal> {
@@ -133,6 +150,10 @@ impl Engine for Postgres {
                 "the database is not running as a primary: there is nothing to fence",
             ));
         }
+        if self.config.fence == PostgresFence::PgHba {
+            return closed::close(self, epoch);
+        }
+        let started_at = self.open().started_at()?;
         self.require_no_prepared_transactions()?;
         marker::place(&self.config.data_directory, epoch)?;
         let probe = self.open().probe_commit()?;
@@ -154,6 +175,7 @@ impl Engine for Postgres {
             timeline: control.timeline,
             // Without the probe, which took one.
             transactions: control.transactions.map(|begun| begun.saturating_sub(1)),
+            started_at: Some(started_at),
         })
     }
 
@@ -174,13 +196,28 @@ impl Engine for Postgres {
             system_identifier: control.system_identifier,
             timeline: control.timeline,
             transactions: control.transactions.filter(|_| clean),
+            started_at: None,
         })
     }
 
+    fn require_fenced(&self, fenced: &FenceReply) -> Result<(), Refusal> {
+        if closed::is_closed(self)? {
+            return closed::require_unchanged(self, fenced);
+        }
+        self.require_stopped(fenced)
+    }
+
     fn unfence(&self) -> Result<(), Refusal> {
-        marker::remove(&self.config.data_directory)?;
+        let went_on = self.server.running()? == Running::Yes;
+        self.remove_fence()?;
         self.server
-            .start_or_wait(|| self.open().in_recovery().is_ok())
+            .start_or_wait(|| self.open().in_recovery().is_ok())?;
+        // Also after a helper that was killed between the file and the reload.
+        if went_on {
+            closed::reload(self)
+        } else {
+            Ok(())
+        }
     }
 
     fn start_isolated(&self, expected: &Expected) -> Result<ProveReply, Refusal> {
@@ -201,6 +238,31 @@ impl Engine for Postgres {
 }
 
 impl Postgres {
+    /// Takes every trace of a fence out of the files; a copy carries the source's.
+    fn remove_fence(&self) -> Result<(), Refusal> {
+        marker::remove(&self.config.data_directory)?;
+        hba::open(&self.config.hba_file())
+    }
+
+    fn require_stopped(&self, fenced: &FenceReply) -> Result<(), Refusal> {
+        let refused = |what: String| Err(Refusal::new(ErrorCode::Refused, what));
+        if !marker::is_placed(&self.config.data_directory)? {
+            return refused("the marker of the fence is gone from postgresql.auto.conf".to_owned());
+        }
+        if self.server.running()? == Running::Yes {
+            return refused("the server runs again behind the fence".to_owned());
+        }
+        let now = self.server.control()?;
+        let is = (&now.system_identifier, now.timeline, &now.checkpoint_lsn);
+        if is == (&fenced.system_identifier, fenced.timeline, &fenced.lsn) {
+            return Ok(());
+        }
+        refused(format!(
+            "the stopped cluster is not what it was at the fence: cluster {}, timeline {}, position {}, not {}, {}, {}",
+            is.0, is.1, is.2, fenced.system_identifier, fenced.timeline, fenced.lsn
+        ))
+    }
+
     fn require_no_prepared_transactions(&self) -> Result<(), Refusal> {
         let names = self
             .open()

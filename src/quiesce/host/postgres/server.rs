@@ -89,13 +89,28 @@ impl Server {
     /// The copy of a running cluster carries the lock file of the original's server, and `pg_ctl` takes any process of
     /// that number for it.
     fn is_of_a_copy(&self) -> bool {
-        let data = &self.config.data_directory;
-        let lock = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
-        let pid = lock
+        let pid = self.lock_file().lines().next().and_then(first_pid);
+        pid.is_some_and(|pid| works_in(pid, &self.config.data_directory) == Some(false))
+    }
+
+    /// The server's process.
+    ///
+    /// # Errors
+    /// `database` when none runs.
+    pub fn pid(&self) -> Result<i32, Refusal> {
+        let none = || database("there is no server process");
+        if self.running()? == Running::No {
+            return Err(none());
+        }
+        self.lock_file()
             .lines()
             .next()
-            .and_then(|line| line.trim().parse().ok());
-        pid.is_some_and(|pid: i32| works_in(pid, data) == Some(false))
+            .and_then(first_pid)
+            .ok_or_else(none)
+    }
+
+    fn lock_file(&self) -> String {
+        fs::read_to_string(self.config.data_directory.join("postmaster.pid")).unwrap_or_default()
     }
 
     /// Stops it cleanly and waits for its end.
@@ -233,6 +248,10 @@ impl Server {
             .min(bytes.len());
         command::last(&String::from_utf8_lossy(&bytes[from..]))
     }
+}
+
+fn first_pid(line: &str) -> Option<i32> {
+    line.trim().parse().ok()
 }
 
 fn parse_control(text: &str) -> Result<Control, Refusal> {

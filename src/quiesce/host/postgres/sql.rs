@@ -31,6 +31,23 @@ impl Psql<'_> {
     /// # Errors
     /// `database` with PostgreSQL's words.
     pub fn query_within(&self, statements: &[&str], limit: Duration) -> Result<String, Refusal> {
+        self.query_in("postgres", statements, limit)
+    }
+
+    /// Whether the server lets the helper into another database.
+    ///
+    /// # Errors
+    /// `database` with PostgreSQL's words.
+    pub fn connect_to(&self, name: &str) -> Result<(), Refusal> {
+        self.query_in(name, &["SELECT 1"], QUERY).map(|_| ())
+    }
+
+    fn query_in(
+        &self,
+        name: &str,
+        statements: &[&str],
+        limit: Duration,
+    ) -> Result<String, Refusal> {
         let (host, port) = (
             self.socket_directory.display().to_string(),
             self.server.config.port.to_string(),
@@ -44,7 +61,7 @@ impl Psql<'_> {
             "-v",
             "ON_ERROR_STOP=1",
             "-d",
-            "postgres",
+            name,
         ];
         arguments.extend([
             "-h",
@@ -68,6 +85,18 @@ impl Psql<'_> {
     /// `database`.
     pub fn in_recovery(&self) -> Result<bool, Refusal> {
         Ok(self.query(&["SELECT pg_is_in_recovery()"])? == "t")
+    }
+
+    /// When the server was started.
+    ///
+    /// # Errors
+    /// `database`.
+    pub fn started_at(&self) -> Result<DateTime<Utc>, Refusal> {
+        let statement = "SELECT to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
+        let answer = self.query(&[statement])?;
+        DateTime::parse_from_rfc3339(&answer)
+            .map(|at| at.with_timezone(&Utc))
+            .map_err(|_| database(format!("the server's start is \"{answer}\"")))
     }
 
     /// A commit that needs no table. A transactional message is logged before the commit record, so the commit waits

@@ -7,7 +7,7 @@
 
 use super::lsn;
 use super::server::Running;
-use super::{Postgres, database, marker};
+use super::{Postgres, database};
 use crate::quiesce::host::clock;
 use crate::quiesce::host::durable;
 use crate::quiesce::host::engine::Expected;
@@ -72,7 +72,7 @@ pub fn prove(postgres: &Postgres, expected: &Expected) -> Result<ProveReply, Ref
 /// `database`; the call can be repeated.
 pub fn activate(postgres: &Postgres) -> Result<ActivateReply, Refusal> {
     let data = &postgres.config.data_directory;
-    marker::remove(data)?;
+    postgres.remove_fence()?;
     if postgres.server.running()? == Running::No && data.join("standby.signal").exists() {
         postgres.server.start_with(&isolation(postgres))?;
     }
@@ -146,7 +146,7 @@ fn prepare(postgres: &Postgres) -> Result<(), Refusal> {
     durable::replace(&data.join("standby.signal"), b"", Some(owner)).map_err(failed)?;
     // The copy was just mounted, so no server of this host runs on it: the lock file is the source's.
     durable::remove(&data.join("postmaster.pid")).map_err(failed)?;
-    marker::remove(data)
+    postgres.remove_fence()
 }
 
 /// Command line of the isolated standby.

@@ -63,6 +63,44 @@ pub fn fenceable(target: Option<&TargetPhase>, epoch: u64) -> Result<(), Refusal
     }
 }
 
+/// Whether a request under `epoch` may touch what was brought up under `known`: an executor that another one has
+/// overtaken may not. Without a number, as before any fence, nothing is known.
+///
+/// # Errors
+/// `stale_epoch`.
+pub fn owned(known: Option<u64>, epoch: Option<u64>) -> Result<(), Refusal> {
+    match (known, epoch) {
+        (Some(known), Some(epoch)) if epoch < known => Err(Refusal::new(
+            ErrorCode::StaleEpoch,
+            format!(
+                "this target was brought up under epoch {known}, the request is of epoch {epoch}: another executor owns it now"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn no_target() -> Refusal {
     Refusal::new(ErrorCode::NoTarget, "nothing was brought up on this host")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lower_number_is_refused() {
+        assert!(
+            owned(Some(2), Some(1)).is_err_and(|refusal| refusal.code == ErrorCode::StaleEpoch)
+        );
+        for (known, epoch) in [
+            (None, None),
+            (None, Some(1)),
+            (Some(2), Some(2)),
+            (Some(2), Some(3)),
+            (Some(2), None),
+        ] {
+            assert!(owned(known, epoch).is_ok(), "{known:?} {epoch:?}");
+        }
+    }
 }

@@ -14,12 +14,14 @@ const FOREIGN_TABLES: &str = "SELECT engine, COUNT(*), LEFT(GROUP_CONCAT(CONCAT(
     ORDER BY 1 SEPARATOR ', '), 300), SUM(COALESCE(table_rows, 0)) FROM information_schema.tables \
     WHERE table_type = 'BASE TABLE' AND engine IN ('MEMORY', 'MyISAM', 'Aria', 'CSV', 'ARCHIVE') \
     AND table_schema NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema') GROUP BY engine ORDER BY engine";
+/// Where the sessions of replicas come from.
+const REPLICAS: &str = "SELECT host FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%' ORDER BY host";
+
 /// What its settings say.
 pub(super) fn of_settings(facts: &Facts, mysql: &Mysql) -> Vec<Finding> {
     use Severity::{Refuse, Warn};
     let setting = |name: &str| facts.setting(name);
     let oldest = mysql.dialect.oldest();
-    let replicas = |name: &str| facts.status.get(name).is_some_and(|count| count != "0");
     let base = Path::new(setting("log_bin_basename")).file_name();
     let base = base.and_then(|name| name.to_str()).unwrap_or_default();
     let named_after_host =
@@ -96,13 +98,6 @@ pub(super) fn of_settings(facts: &Facts, mysql: &Mysql) -> Vec<Finding> {
             "on the target commits wait for a replica",
             "have a replica follow the target before clients are switched",
         ),
-        (
-            replicas("slaves_connected") || replicas("replicas_connected"),
-            Warn,
-            "replication",
-            "replicas follow this server",
-            "bar them from promotion during the cutover, and point them at the target afterwards",
-        ),
     ];
     let found = checks.into_iter().filter(|check| check.0);
     found
@@ -110,6 +105,30 @@ pub(super) fn of_settings(facts: &Facts, mysql: &Mysql) -> Vec<Finding> {
             finding(severity, subject, message.to_owned(), remedy)
         })
         .collect()
+}
+
+/// Servers that follow this one: none may be promoted while it is fenced, and nothing here can keep them from it.
+pub(super) fn of_replicas(mysql: &Mysql, client: &Client<'_>) -> Result<Option<Finding>, Refusal> {
+    let rows = client.rows(REPLICAS)?;
+    let hosts: Vec<String> = rows.into_iter().flatten().collect();
+    if hosts.is_empty() {
+        return Ok(None);
+    }
+    let severity = if mysql.config.standbys_barred {
+        Severity::Warn
+    } else {
+        Severity::Refuse
+    };
+    Ok(Some(finding(
+        severity,
+        "replicas",
+        format!(
+            "other servers follow this one, and a promoted one would be a second writer: {}",
+            hosts.join(", ")
+        ),
+        "keep everyone and everything from promoting them until the migration is final, then set \
+         database.standbys_barred = true; point them at the target afterwards",
+    )))
 }
 
 /// The programs that are configured must be those of the server that runs.
