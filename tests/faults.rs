@@ -89,10 +89,7 @@ fn a_death_at_any_place_is_survived() {
             "{campaign:?}"
         );
         // A death between fence and commit may cost the lease: then the source serves.
-        assert!(
-            campaign.outcomes[ends] * 2 > campaign.runs,
-            "{campaign:?}"
-        );
+        assert!(campaign.outcomes[ends] * 2 > campaign.runs, "{campaign:?}");
     }
 }
 
