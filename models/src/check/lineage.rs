@@ -13,8 +13,10 @@ use super::{Finding, Severity};
 /// EBS asks for 15 s between snapshots of one volume (EC2 API errors, SnapshotCreationPerVolumeRateExceeded).
 const SPACING_SECONDS: i64 = 15;
 
-/// A schedule may be late by this share of its gap before it is taken for suspended.
+/// A schedule may be late by this share of its gap before it is taken for suspended, and by an hour at most (EBS user
+/// guide: Data Lifecycle Manager begins within 60 minutes of the time that was set).
 const LATE_SHARE: f64 = 0.25;
+const LATEST_SECONDS: f64 = 3600.0;
 
 /// All checks of snapshots.
 pub(super) fn walk(plan: &Plan, inventory: &Inventory, now: Timestamp, found: &mut Vec<Finding>) {
@@ -98,13 +100,17 @@ fn base(plan: &Plan, volume: &PlannedVolume, all: &[&SnapshotFacts], found: &mut
 
 /// Who took a snapshot, by the tags that AWS services set.
 fn owner(snapshot: &SnapshotFacts) -> String {
+    scheduler(snapshot).unwrap_or_else(|| "someone else".to_owned())
+}
+
+/// The service whose schedule took a snapshot, by its tags.
+fn scheduler(snapshot: &SnapshotFacts) -> Option<String> {
     let mut keys = snapshot.tags.iter();
-    let service = keys.find_map(|(key, value)| match key.as_str() {
+    keys.find_map(|(key, value)| match key.as_str() {
         "aws:dlm:lifecycle-policy-id" => Some(format!("Data Lifecycle Manager's {value}")),
         key if key.starts_with("aws:backup:") => Some("AWS Backup".to_owned()),
         _ => None,
-    });
-    service.unwrap_or_else(|| "someone else".to_owned())
+    })
 }
 
 /// Something else takes snapshots of the volume now and then: whose, how often, when next.
@@ -168,7 +174,7 @@ fn rhythm(times: &[f64]) -> Option<(f64, f64)> {
 }
 
 /// What somebody else's snapshots of a volume say against a fence at `now` that is up until `until`: one is pending, one
-/// was taken just now, or a schedule takes the next one meanwhile.
+/// was taken just now, or a schedule of Data Lifecycle Manager or AWS Backup takes the next one meanwhile.
 #[must_use]
 pub fn foreign_in_the_way(
     plan: &Plan,
@@ -192,14 +198,17 @@ pub fn foreign_in_the_way(
         }
     }
     let mut takers: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    // Only a schedule is known to come again: snapshots that people took now and then hold nobody up.
     for snapshot in foreign {
-        let times = takers.entry(owner(snapshot)).or_default();
-        times.push(epoch_seconds(snapshot.started_at));
+        if let Some(scheduler) = scheduler(snapshot) {
+            let times = takers.entry(scheduler).or_default();
+            times.push(epoch_seconds(snapshot.started_at));
+        }
     }
     for (owner, mut times) in takers {
         times.sort_by(f64::total_cmp);
         let due = rhythm(&times).filter(|(gap, next)| {
-            let late = gap * LATE_SHARE;
+            let late = (gap * LATE_SHARE).min(LATEST_SECONDS);
             (epoch_seconds(now) - late..epoch_seconds(until)).contains(next)
         });
         if let Some((gap, _)) = due {

@@ -188,6 +188,29 @@ fn a_lifecycle_policy_that_goes_on_is_named_with_its_pace() {
 }
 
 #[test]
+fn a_fence_waits_for_a_schedule_and_not_for_people() {
+    let plan = make_plan(&profile(2, 50, 0.2), &policy(1e6), now(), 1).unwrap();
+    let told = |tag: Option<&str>, last_hours_ago: f64| {
+        let taken = |k: u32| {
+            let hours = last_hours_ago + 6.0 * f64::from(k);
+            let mut taken = snapshot(&format!("snap-{k}"), "completed", hours);
+            let tag = tag.map(|key| (key.to_owned(), "policy-0abc".to_owned()));
+            taken.tags.extend(tag);
+            taken
+        };
+        let taken: Vec<_> = (0..4).map(taken).collect();
+        foreign_in_the_way(&plan, &taken, now(), now() + span(600.0))
+    };
+    let lifecycle = Some("aws:dlm:lifecycle-policy-id");
+    assert!(told(lifecycle, 5.95)[0].contains("policy-0abc"));
+    assert!(told(lifecycle, 6.5)[0].contains("the next one is due"));
+    assert!(told(lifecycle, 3.0).is_empty());
+    // Begins within an hour, or not at all.
+    assert!(told(lifecycle, 7.1).is_empty());
+    assert!(told(None, 5.95).is_empty());
+}
+
+#[test]
 fn a_snapshot_taken_since_the_plan_is_named() {
     let told = all_findings(|plan, inventory| {
         plan.made_at = now() - span(7200.0);
