@@ -230,7 +230,7 @@ fn a_whole_cutover_loses_no_commit_and_leaves_one_writer() {
     );
 
     assert_eq!(
-        code(source.helper.ask(Unfence { epoch: 1 })),
+        code(source.helper.ask(Unfence { epoch: 2 })),
         ErrorCode::Committed
     );
     assert_eq!(code(target.ask(TakeDown {})), ErrorCode::Refused);
