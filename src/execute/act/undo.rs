@@ -39,13 +39,20 @@ impl Context<'_> {
                 code: ErrorCode::NotFenced,
                 ..
             }) => Ok(StepResult::Done),
-            Err(HostError::Refused {
-                code: ErrorCode::LeaseEnded,
-                ..
-            }) => {
+            // A host that was booted anew has let go under the next number.
+            Err(error)
+                if matches!(
+                    error.code(),
+                    Some(ErrorCode::LeaseEnded | ErrorCode::StaleEpoch)
+                ) =>
+            {
                 let status = host.call(Status {}).await?;
                 if status.fence == FenceState::None {
                     return Ok(StepResult::Done);
+                }
+                let over = status.lease_remaining_seconds == Some(0.0);
+                if error.code() == Some(ErrorCode::StaleEpoch) && !over {
+                    return Err(error.into());
                 }
                 Err(Failure::transient(
                     "the lease has ended, the host is letting go",
