@@ -243,6 +243,9 @@ async fn live(
             && ways.revert
             && run::go_back(journal, ended, stage.clock).await?
         {
+            // The operator's word is an entry that no executor announces.
+            let word = journal.recorded().entries.last();
+            word.into_iter().for_each(ways.told);
             continue;
         }
         if let Some(Ended::Closed { outcome, .. }) = ended {
