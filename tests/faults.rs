@@ -16,8 +16,8 @@ use snapmigrate_models::faults::{FaultCampaign, FaultRun};
 const SCENARIO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/scenarios/tiny.toml");
 /// Copied, shared, copied under another key in the target's account, and written by the target's host.
 const SCENARIOS: [&str; 4] = ["tiny", "tiny-share", "tiny-key", "direct"];
-const RUNS: u64 = 48;
-const STRIDE: u64 = 29;
+const RUNS: u64 = 16;
+const STRIDE: u64 = 97;
 
 fn scenarios() -> Vec<Scenario> {
     let folder = Path::new(SCENARIO).parent().unwrap();
