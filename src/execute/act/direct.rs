@@ -1,6 +1,8 @@
 //! Path `direct`: empty volumes in the target long before the fence, brought to each round's content by the target's
 //! host, kept by a snapshot before anything mounts them.
 
+mod order;
+
 use chrono::TimeDelta;
 use snapmigrate_models::ids::{SnapshotId, VolumeId};
 use snapmigrate_models::plan::PlannedVolume;
@@ -14,12 +16,12 @@ use super::Context;
 use super::snapshots::{discard, sorted};
 use crate::cloud::VolumeRequest;
 use crate::execute::adopt;
-use crate::execute::failure::{Failure, refusal};
+use crate::execute::failure::Failure;
 use crate::execute::names::{VOLUME_TAG, client_token, description, step_tags, volume_tags};
 use crate::quiesce::protocol::{
-    BaseDone, BaseReply, BaseState, BaseTrouble, Credentials, Hello, Reader, Release, SYNC_ABILITY,
-    SyncStatus, SyncVolume,
+    BaseState, Credentials, Hello, Reader, Release, SYNC_ABILITY, SyncStatus, SyncVolume,
 };
+use order::Order;
 
 /// Longest wait for one answer of the host while the source serves, and behind the fence, where the lease is looked at
 /// in between.
@@ -341,51 +343,6 @@ impl Context<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// One volume to be brought to a round.
-struct Order {
-    source: VolumeId,
-    target: VolumeId,
-    from: Option<SnapshotId>,
-    to: SnapshotId,
-}
-
-impl Order {
-    fn done<'a>(&self, reply: &'a BaseReply) -> Option<&'a BaseDone> {
-        let same = reply.to.as_deref() == Some(self.to.as_str())
-            && reply.from.as_deref() == self.from.as_ref().map(SnapshotId::as_str);
-        let held = reply.state == BaseState::Held && same;
-        reply.done.as_ref().filter(|_| held)
-    }
-
-    fn synced(&self, done: &BaseDone) -> SyncedVolume {
-        SyncedVolume {
-            volume: self.source.clone(),
-            from: self.from.clone(),
-            to: self.to.clone(),
-            changed_blocks: done.changed_blocks,
-            written_blocks: done.written_blocks,
-            read_back_blocks: done.read_back_blocks,
-            resumed_blocks: done.resumed_blocks,
-            method: done.method.clone(),
-            digest: done.digest.clone(),
-            started_at: done.started_at,
-            finished_at: done.finished_at,
-        }
-    }
-
-    fn trouble(&self, reply: &BaseReply) -> Failure {
-        match &reply.trouble {
-            Some(BaseTrouble { code, message }) => {
-                Failure::new(refusal(*code), format!("{}: {message}", self.target))
-            }
-            None => Failure::transient(format!(
-                "{} is {:?} on the target's host, not {}: it is asked again",
-                self.target, reply.state, self.to
-            )),
-        }
     }
 }
 
