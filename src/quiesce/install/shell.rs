@@ -41,13 +41,13 @@ impl Shell {
         })
     }
 
-    /// Writes a file of mode `mode` and makes its directory.
+    /// Writes a file of mode `mode` and makes its directory, which the server's user must be able to pass.
     ///
     /// # Errors
     /// [`ShellError`].
     pub async fn write(&self, path: &str, mode: &str, bytes: &[u8]) -> Result<(), ShellError> {
         let script = format!(
-            "umask 077 && mkdir -p -m 755 $(dirname {path}) && cat > {path} && chmod {mode} {path}"
+            "umask 022 && mkdir -p $(dirname {path}) && umask 077 && cat > {path} && chmod {mode} {path}"
         );
         self.run(&script, bytes).await.map(|_| ())
     }
