@@ -283,7 +283,9 @@ async fn one_life(
         ended = execute(sides, journal, run) => ended,
     };
     match ended {
-        Err(ExecuteError::Journal(error)) if error.is_full() => {
+        Err(ExecuteError::Journal(error) | ExecuteError::Unwritten { source: error, .. })
+            if error.is_full() =>
+        {
             meddler.disk_was_full();
             Ok(None)
         }
