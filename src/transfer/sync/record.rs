@@ -114,8 +114,8 @@ pub fn must_be_untouched(
     target: &Target,
 ) -> Result<(), SyncError> {
     let boot = |seal: &str| {
-        seal.split_once(" since boot ")
-            .map(|(_, boot)| boot.to_owned())
+        let (_, of) = seal.split_once(" since boot ")?;
+        of.split(',').next().map(str::to_owned)
     };
     match (&found.seal, target.seal()) {
         (Some(then), Some(now)) if *then != now && boot(then) == boot(&now) => {
@@ -123,7 +123,7 @@ pub fn must_be_untouched(
                 path: target.path().to_owned(),
                 snapshot: held.clone(),
                 found: format!(
-                    "it was written to since ({then}, now {now}); a device once mounted is no base for a \
+                    "it was written to since or detached ({then}, now {now}); a device once mounted is no base for a \
                      delta: sync the whole snapshot, or verify it and --forget the record"
                 ),
             })

@@ -294,7 +294,7 @@ impl Target {
         }
     }
 
-    /// What changes whenever someone writes to it: sectors written since the boot, or a file's length and time.
+    /// What changes whenever someone writes to it or takes it away: see [`device_seal`]; of a file, its length and time.
     #[must_use]
     pub fn seal(&self) -> Option<String> {
         if !self.is_device {
@@ -326,13 +326,18 @@ fn write_slices(file: &File, from: u64, slices: &mut [IoSlice<'_>]) -> io::Resul
     Ok(())
 }
 
-/// The seal of a block device, without opening it.
+/// The seal of a block device, without opening it: sectors written since the boot, and the number that the kernel
+/// gives a disk whenever one is attached (`diskseq`, Linux 5.15; before it the counter of another attachment starts
+/// at nought). A device that was away may have been written to elsewhere.
 #[must_use]
 pub fn device_seal(path: &Path) -> Option<String> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let counters = fs::read_to_string(sysfs(path)?.join("stat")).ok()?;
+    let described = sysfs(path)?;
+    let counters = fs::read_to_string(described.join("stat")).ok()?;
     let sectors = counters.split_whitespace().nth(6)?;
-    Some(format!("{sectors} sectors since boot {}", boot.trim()))
+    let disk = fs::read_to_string(described.join("diskseq"))
+        .map_or_else(|_| String::new(), |number| format!(", disk {}", number.trim()));
+    Some(format!("{sectors} sectors since boot {}{disk}", boot.trim()))
 }
 
 fn open(path: &Path, flags: OFlags) -> io::Result<File> {

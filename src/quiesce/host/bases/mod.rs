@@ -180,8 +180,8 @@ impl Bases {
         if now.as_ref() != Some(seal) {
             let now = now.unwrap_or_else(|| "nothing".to_owned());
             let reason = format!(
-                "{} was written to since it held {}, if only by mounting it (it was left at {seal}, now it \
-                 is at {now})",
+                "{} was written to since it held {}, if only by mounting it, or was detached (it was left at \
+                 {seal}, now it is at {now})",
                 disk.display(),
                 record.to
             );
