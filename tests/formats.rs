@@ -3,9 +3,11 @@
 
 use std::path::Path;
 
+use snapmigrate_lab::Scenario;
 use snapmigrate_models::backtest::Backtest;
 use snapmigrate_models::campaign::{Campaign, CampaignSummary};
 use snapmigrate_models::check::Findings;
+use snapmigrate_models::control::{Reply, Request};
 use snapmigrate_models::faults::FaultCampaign;
 use snapmigrate_models::fleet::{FleetPlan, check as fleet_check};
 use snapmigrate_models::format::Document;
@@ -14,8 +16,10 @@ use snapmigrate_models::plan::Plan;
 use snapmigrate_models::policy::Policy;
 use snapmigrate_models::profile::Profile;
 use snapmigrate_models::report::Report;
+use snapmigrate_models::status::Status;
 use snapmigrate_models::sync::SyncReport;
 use snapmigrate_models::trial::TrialReport;
+use snapmigrate_models::verify::DeviceVerification;
 
 fn text(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -150,4 +154,52 @@ fn policy() {
         Policy::from_toml(&newer).is_err(),
         "a later version is refused"
     );
+}
+
+#[test]
+fn status() {
+    let status: Status = frozen("status.json");
+    assert!(
+        status.executor.is_none(),
+        "read from a journal that nobody writes"
+    );
+}
+
+#[test]
+fn verify() {
+    let found: DeviceVerification = frozen("verify.json");
+    assert_eq!((found.mismatches, found.first_mismatches), (1, vec![1900]));
+}
+
+#[test]
+fn scenario() {
+    let text = text("scenario.toml");
+    let scenario = Scenario::parse(&text).expect("a frozen example stays readable");
+    assert_eq!(
+        (scenario.name.as_str(), scenario.volumes.len()),
+        ("frozen", 1)
+    );
+    let newer = text.replacen("snapmigrate.scenario/1", "snapmigrate.scenario/2", 1);
+    let error = Scenario::parse(&newer).expect_err("a later version is refused");
+    assert!(error.to_string().contains("scenario/2"), "{error}");
+}
+
+/// A request and its reply, turn by turn.
+#[test]
+fn control() {
+    let text = text("control.jsonl");
+    let lines: Vec<&str> = text.lines().collect();
+    for turn in lines.chunks(2) {
+        let request: Request = serde_json::from_str(turn[0]).expect("stays readable");
+        let reply: Reply = serde_json::from_str(turn[1]).expect("stays readable");
+        assert_eq!(
+            serde_json::to_string(&request).expect("plain values"),
+            turn[0]
+        );
+        assert_eq!(
+            serde_json::to_string(&reply).expect("plain values"),
+            turn[1]
+        );
+    }
+    assert_eq!(lines.len(), 6, "each kind of answer");
 }

@@ -226,12 +226,20 @@ impl Lab {
         self.with_world(|world| Ok(world.observe()))
     }
 
-    /// A stranger deletes a snapshot or an unused volume, the one that `draw` falls on; its id.
+    /// A stranger deletes or archives a snapshot, or deletes an unused volume, the one that `draw` falls on; its id.
     ///
     /// # Errors
     /// As [`World::advance`].
-    pub fn stranger_deletes(&self, draw: u64) -> Result<Option<String>, ApiError> {
-        self.with_world(|world| Ok(world.stranger_deletes(draw)))
+    pub fn stranger_strikes(&self, draw: u64) -> Result<Option<String>, ApiError> {
+        self.with_world(|world| Ok(world.stranger_strikes(draw)))
+    }
+
+    /// The owner of a snapshot moves it to the archive tier.
+    ///
+    /// # Errors
+    /// As [`World::archive_snapshot`].
+    pub fn archive(&self, id: &str) -> Result<(), ApiError> {
+        self.with_world(|world| world.archived_by_owner(id))
     }
 
     /// Frees all loop devices of attached volumes: for the end of a server.

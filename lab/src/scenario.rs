@@ -6,16 +6,19 @@
 mod check;
 mod dist;
 mod drawn;
+mod schema;
 mod service;
 
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::Table;
 
 pub use dist::{Dist, standard_normal};
+pub use schema::schema;
 pub use service::{Database, Direct, Initialize, Service, Step, TimeBased, Transfer};
 
 /// The format name and version that this lab reads.
@@ -57,7 +60,7 @@ pub enum ScenarioError {
 }
 
 /// One side of the migration: an account, a region, a zone and the instance there.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
     /// The 12-digit account id.
@@ -71,7 +74,7 @@ pub struct Place {
 }
 
 /// A snapshot that exists when the lab starts.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SnapshotSpec {
     /// How long before the start it was begun, in hours.
@@ -84,7 +87,7 @@ pub struct SnapshotSpec {
 }
 
 /// A data volume of the source instance.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VolumeSpec {
     /// Its id.
@@ -109,6 +112,7 @@ pub struct VolumeSpec {
     pub tags: BTreeMap<String, String>,
     /// The processes that write to it.
     #[serde(default)]
+    #[schemars(with = "Vec<crate::workload::ProcessSpec>")]
     pub workload: Vec<toml::Table>,
     /// Snapshots that exist when the lab starts.
     #[serde(default)]
@@ -120,7 +124,7 @@ fn gp3() -> String {
 }
 
 /// Probabilities of faults, in per mille of the requests or operations that they can strike.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FaultSpec {
     /// RequestLimitExceeded where the bucket was not empty.
@@ -178,28 +182,48 @@ pub struct Scenario {
     pub base_dir: PathBuf,
 }
 
-#[derive(Deserialize)]
+/// A scenario: what a lab holds and how it behaves.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Scenario")]
 struct File {
+    /// Always `snapmigrate.scenario/1`.
     format: String,
+    /// Its name.
     name: String,
+    /// What is left to chance is drawn with it.
     seed: u64,
+    /// The virtual start.
     start: DateTime<Utc>,
+    /// Where the database is.
     source: Place,
+    /// Where it goes.
     target: Place,
+    /// The source instance's data volumes.
     #[serde(default)]
     volumes: Vec<VolumeSpec>,
+    /// How the service behaves: only what differs from the lab's own tables.
     #[serde(default)]
+    #[schemars(with = "Service")]
     service: Table,
+    /// How the simulated database host behaves: only what differs from the lab's own tables.
     #[serde(default)]
+    #[schemars(with = "Database")]
     database: Table,
+    /// What goes wrong at random.
     #[serde(default)]
     faults: FaultSpec,
+    /// The operator's policy: keys of `snapmigrate schema policy`.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     policy: Table,
+    /// How to measure.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     measure: Table,
+    /// How many instances like this one there are.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     fleet: Table,
 }
 

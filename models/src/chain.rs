@@ -23,7 +23,7 @@ use crate::shares::by_shares;
 
 pub use flush::Since;
 use hop::AROUND;
-pub use signs::{INPUTS, Signs};
+pub use signs::{INPUTS, Nominal, Signs};
 use volume::ChainVolume;
 
 /// Changes of circumstances to play through.

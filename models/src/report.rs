@@ -23,8 +23,11 @@ pub struct Report {
     pub format: String,
     /// Name of the migration.
     pub name: String,
-    /// Digest of the plan.
+    /// Digest of the plan that it was begun with: `predicted` is what this one said.
     pub plan_digest: String,
+    /// Digests of the child plans that took over, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adopted_plans: Vec<String>,
     /// How it ended.
     pub outcome: RunOutcome,
     /// Why it ended so, in one sentence.

@@ -6,7 +6,7 @@ use snapmigrate_models::decide::Goal;
 use snapmigrate_models::history::PastMigration;
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::progress::Progress;
-use snapmigrate_models::report::{self, Report, RunOutcome};
+use snapmigrate_models::report::{Report, RunOutcome};
 use snapmigrate_models::step::{Event, Verb};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -104,7 +104,7 @@ pub(super) fn carry_on(
     if progress.is_final() && progress.closed.is_some() {
         runtime::network(leave_hosts(plan, &args.connection, ui))?;
     }
-    let report = report::build(plan, journal.progress());
+    let report = journal.recorded().report();
     if let Some(output) = &args.output {
         files::save_document(output, &report)?;
     }

@@ -1,10 +1,11 @@
 //! `schema`: the JSON Schema of every document the tool reads or writes.
 
-use schemars::schema_for;
+use schemars::{SchemaGenerator, schema_for};
 use serde_json::{Value, json};
 use snapmigrate_models::backtest::Backtest;
 use snapmigrate_models::campaign::Campaign;
 use snapmigrate_models::check::Findings;
+use snapmigrate_models::control::{Reply, Request};
 use snapmigrate_models::faults::FaultCampaign;
 use snapmigrate_models::fleet::FleetPlan;
 use snapmigrate_models::history::PastMigrations;
@@ -23,18 +24,17 @@ use super::{CliError, Exit, Ui};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Published: profile, policy, plan, findings, status, report, verify, backtest, sync,
-campaign, faults, history, fleet, try
+campaign, faults, history, fleet, try, scenario, control
 
 Examples:
   snapmigrate schema plan > plan.schema.json"
 )]
 pub struct Args {
-    /// Document: profile, policy, plan, findings, status, report, verify, backtest, sync, campaign, faults, history, fleet, try.
+    /// Document: profile, policy, plan, findings, status, report, verify, backtest, sync, campaign, faults, history, fleet, try, scenario, control.
     name: String,
 }
 
-const PUBLISHED: &str = "profile, policy, plan, findings, status, report, verify, backtest, sync, campaign, faults, history, fleet, try";
-const LATER: [&str; 1] = ["scenario"];
+const PUBLISHED: &str = "profile, policy, plan, findings, status, report, verify, backtest, sync, campaign, faults, history, fleet, try, scenario, control";
 
 pub fn run(args: &Args, ui: &Ui) -> Result<Exit, CliError> {
     ui.json(&schema(&args.name)?)?;
@@ -57,18 +57,26 @@ fn schema(name: &str) -> Result<Value, CliError> {
         "history" => schema_for!(PastMigrations).to_value(),
         "fleet" => schema_for!(FleetPlan).to_value(),
         "try" => schema_for!(TrialReport).to_value(),
+        "scenario" => snapmigrate_lab::scenario::schema(),
+        "control" => control(),
         _ => return Err(unpublished(name)),
     };
     Ok(named(schema, name))
 }
 
+/// A line in either direction.
+fn control() -> Value {
+    let mut generator = SchemaGenerator::default();
+    let lines = [
+        generator.subschema_for::<Request>(),
+        generator.subschema_for::<Reply>(),
+    ];
+    json!({ "title": "Control", "oneOf": lines, "$defs": generator.definitions() })
+}
+
 fn unpublished(name: &str) -> CliError {
-    let message = if LATER.contains(&name) {
-        format!("the schema of {name} is not published yet")
-    } else {
-        format!("there is no document {name:?}")
-    };
-    CliError::usage(message).hint(format!("published: {PUBLISHED}"))
+    CliError::usage(format!("there is no document {name:?}"))
+        .hint(format!("published: {PUBLISHED}"))
 }
 
 /// Adds the format's name: `$id`, and the one value the field `format` may have.

@@ -20,6 +20,7 @@ use chrono::SecondsFormat;
 use serde_json::json;
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::progress::Progress;
+use snapmigrate_models::report::{self, Report};
 use snapmigrate_models::step::Event;
 use snapmigrate_models::units::Timestamp;
 
@@ -48,8 +49,8 @@ pub struct Entry {
 pub struct Recorded {
     /// The plan that is carried out: the one it was begun with, or the last child that took over.
     pub plan: Plan,
-    /// Digest of the plan it was begun with.
-    pub begun_with: String,
+    /// The plan it was begun with.
+    pub first: Plan,
     /// Digests of all plans it was carried out under, the first one first.
     pub plans: Vec<String>,
     /// Version of the tool that began the journal.
@@ -61,6 +62,14 @@ pub struct Recorded {
 }
 
 impl Recorded {
+    /// Predicted against actual: by the first plan and by what was carried out of the last.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let mut report = report::build(&self.first, &self.plan, &self.progress);
+        report.adopted_plans = self.plans[1..].to_vec();
+        report
+    }
+
     /// Reads a journal, also while an executor writes it.
     ///
     /// # Errors
@@ -75,7 +84,7 @@ impl Recorded {
     pub fn export(&self) -> String {
         let header = json!({
             "format": FORMAT,
-            "plan_digest": self.begun_with,
+            "plan_digest": self.first.digest,
             "tool_version": self.tool_version,
         });
         let entries = self.entries.iter().map(|entry| {
@@ -199,7 +208,7 @@ impl Journal {
         }
         let previous = self.recorded.entries.last();
         let seq = previous.map_or(1, |entry| entry.seq + 1);
-        let chain = previous.map_or(self.recorded.begun_with.as_str(), |e| e.checksum.as_str());
+        let chain = previous.map_or(self.recorded.first.digest.as_str(), |e| e.checksum.as_str());
         let entry = self.store.append(chain, seq, at, event)?;
         self.recorded.progress.apply(entry.at, event)?;
         self.recorded.entries.push(entry);

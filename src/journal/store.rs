@@ -176,9 +176,9 @@ impl Store {
             });
         }
         let mut plan = self.plan()?;
-        let begun_with = plan.digest.clone();
-        let mut plans = vec![begun_with.clone()];
-        let entries = self.entries(&begun_with)?;
+        let first = plan.clone();
+        let mut plans = vec![first.digest.clone()];
+        let entries = self.entries(&first.digest)?;
         let mut progress = Progress::default();
         for entry in &entries {
             let refused = |refused| self.damaged(entry.seq, format!("{refused}"));
@@ -197,7 +197,7 @@ impl Store {
         let tool_version = self.header("tool_version")?.unwrap_or_default();
         Ok(Recorded {
             plan,
-            begun_with,
+            first,
             plans,
             tool_version,
             entries,

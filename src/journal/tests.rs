@@ -187,7 +187,7 @@ fn a_child_takes_over_its_parents_journal_and_no_other() {
         assert_eq!(journal.recorded().entries.len(), 1, "it takes over once");
     }
     let read = Recorded::read(&place.file()).unwrap();
-    assert_eq!((&read.plan, &read.begun_with), (&child, &parent.digest));
+    assert_eq!((&read.plan, &read.first), (&child, &parent));
     let again = Journal::open(&place.file(), &parent).unwrap();
     assert_eq!(again.recorded().plan, child, "the same command goes on");
     drop(again);

@@ -14,7 +14,7 @@ use snapmigrate_lab::Scenario;
 use snapmigrate_models::campaign::CampaignRun;
 use snapmigrate_models::decide::Goal;
 use snapmigrate_models::policy::Policy;
-use snapmigrate_models::report::{Report, build};
+use snapmigrate_models::report::Report;
 use snapmigrate_models::schedule::make_plan;
 
 use super::many::{over, paused};
@@ -98,7 +98,7 @@ async fn rehearsed(
     let entries = &journal.recorded().entries;
     let events = entries.iter().map(|entry| (entry.at, &entry.event));
     run.passed(&plan, events);
-    Ok(build(&plan, journal.progress()))
+    Ok(journal.recorded().report())
 }
 
 /// The same wishes, but for what would stop a cutover that takes long.

@@ -1,6 +1,8 @@
 //! Tests only: the world changes while a migration runs. Others delete what the chain builds on, credentials run out,
 //! the operator moves limits, the journal's disk is full.
 
+mod service;
+
 use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
@@ -43,7 +45,10 @@ impl Play {
     }
 
     async fn over(name: &str, wire: impl FnOnce(&Lab) -> Wire) -> Self {
-        let scenario = scenario(name);
+        Self::of(scenario(name), wire).await
+    }
+
+    async fn of(scenario: Scenario, wire: impl FnOnce(&Lab) -> Wire) -> Self {
         let stage = Stage::over(&scenario, scenario.seed, wire)
             .await
             .expect("a stage");
@@ -122,6 +127,12 @@ impl Play {
         }
     }
 
+    fn failed_saying(&self, words: &str) -> usize {
+        let entries = self.journal.recorded().entries.iter();
+        let said = |event: &Event| matches!(event, Event::Failed { message, .. } if message.contains(words));
+        entries.filter(|entry| said(&entry.event)).count()
+    }
+
     fn children(&self) -> Vec<(&Plan, &str)> {
         let entries = self.journal.recorded().entries.iter();
         let children = entries.filter_map(|entry| match &entry.event {
@@ -174,7 +185,7 @@ async fn a_lost_copy_is_noticed_before_it_costs_a_full_one_and_planned_with() {
         .iter()
         .filter(|round| round.kind == RoundKind::Base);
     assert_eq!(bases.count(), 2, "the lost one, and the one in its place");
-    assert_eq!(child.chain_digest(), play.journal.recorded().begun_with);
+    assert_eq!(child.chain_digest(), play.journal.recorded().first.digest);
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use snapmigrate_models::decide::Goal;
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::profile::Profile;
 use snapmigrate_models::progress::Progress;
-use snapmigrate_models::report::{Report, RunOutcome, build};
+use snapmigrate_models::report::{Report, RunOutcome};
 use snapmigrate_models::schedule::make_plan;
 use snapmigrate_models::step::{Event, Verb, VolumeDelta, VolumePair};
 
@@ -72,7 +72,7 @@ pub async fn rehearse(
     } else {
         Some(carry_out(stage, scenario, wish, &mut journal, watcher).await?)
     };
-    let report = build(&plan, journal.progress());
+    let report = journal.recorded().report();
     Ok(Rehearsed {
         profile,
         plan,
@@ -215,7 +215,7 @@ mod tests {
                     .adopt(&child, clock.now(), None)
                     .expect("before the fence");
                 assert_eq!(journal.recorded().plan.digest, child.digest);
-                assert_eq!(journal.recorded().begun_with, parent.digest);
+                assert_eq!(journal.recorded().first.digest, parent.digest);
             }
             let run = Run {
                 clock,
@@ -232,7 +232,7 @@ mod tests {
             }
         }
         assert_eq!(outcomes, [RunOutcome::Copied, RunOutcome::CutOver]);
-        let report = build(&journal.recorded().plan, journal.progress());
+        let report = journal.recorded().report();
         assert!(
             report
                 .verification

@@ -51,6 +51,12 @@ fn head(report: &Report) -> String {
     if let Some(line) = against_base(report) {
         head += &format!("  {line}\n");
     }
+    if let Some(last) = report.adopted_plans.last() {
+        let children = report.adopted_plans.len();
+        head += &format!(
+            "  carried out under {children} child plan(s) after the first one, at last {last:.12}\n"
+        );
+    }
     head
 }
 

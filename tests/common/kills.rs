@@ -164,6 +164,10 @@ pub fn migrate_on<D: Database>(
         case.name
     );
     if code == 0 {
+        // The last of the killed may be the target's own server or host, after everything was confirmed.
+        until("the target serves", PATIENCE, || {
+            scene.stage.cluster.serves()
+        });
         scene.prove_with(check);
     } else {
         prove_that_the_source_serves(scene);

@@ -37,7 +37,11 @@ fn a_cutover_is_taken_back_and_the_source_serves_all_it_acknowledged() {
     let revert = |more: &'static [&'static str]| [&said[..], more].concat();
     for (more, code, words) in [
         (&[][..], 2, "the name of the migration must be given"),
-        (&["--confirm", "other"][..], 2, "--confirm says other"),
+        (
+            &["--confirm", "other"][..],
+            2,
+            "\"other\" was confirmed, the journal is of orders",
+        ),
         (
             &["--confirm", "orders"][..],
             5,

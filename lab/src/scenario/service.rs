@@ -2,6 +2,7 @@
 //!
 //! It must not know the world; it only holds figures and where they come from.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -13,7 +14,7 @@ const INSTANT: &str = include_str!("../../data/instant.toml");
 const DATABASE: &str = include_str!("../../data/database.toml");
 
 /// A step that moves data: an overhead, then a rate.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Transfer {
     /// Time before any data moves, and after it has.
@@ -29,7 +30,7 @@ pub struct Transfer {
 }
 
 /// A step that takes a time whatever the size.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// How long.
@@ -37,7 +38,7 @@ pub struct Step {
 }
 
 /// Background initialization of a volume made from a snapshot.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Initialize {
     /// Rate of the background loading.
@@ -45,7 +46,7 @@ pub struct Initialize {
 }
 
 /// Copies with a promised duration.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TimeBased {
     /// Share of the promised duration that the copy really takes (held to at most 1).
@@ -53,7 +54,7 @@ pub struct TimeBased {
 }
 
 /// The EBS direct APIs.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Direct {
     /// Latency of a listing page.
@@ -67,7 +68,7 @@ pub struct Direct {
 }
 
 /// Everything the simulated service takes time for.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
     /// How long a new resource stays absent from describes.
@@ -115,7 +116,7 @@ impl Service {
 }
 
 /// How a simulated database host behaves.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
     /// The unit of the durations, always `s`.
@@ -140,7 +141,7 @@ pub struct Database {
 }
 
 /// Bringing an attached volume to a snapshot over the EBS direct APIs.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sync {
     /// Before the first block.

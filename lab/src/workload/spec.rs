@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -11,7 +12,7 @@ use crate::scenario::Dist;
 const DEFAULTS: &str = include_str!("../../data/workload.toml");
 
 /// The kinds of write process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Every block of the span alike.
@@ -29,7 +30,7 @@ pub enum Kind {
 }
 
 /// How a rate follows the clock (UTC).
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rhythm {
     /// 0 = flat, 1 = still at the quiet hour and double twelve hours later.
@@ -42,7 +43,7 @@ pub struct Rhythm {
 }
 
 /// Lognormal noise of a rate.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Noise {
     /// Spread from minute to minute.
@@ -53,7 +54,7 @@ pub struct Noise {
 }
 
 /// Jobs that nobody announced: bulk sequential writes at any place of the span.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JobSpec {
     /// Mean number a day.
@@ -65,7 +66,7 @@ pub struct JobSpec {
 }
 
 /// One write process with all defaults filled in.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessSpec {
     /// Its kind.

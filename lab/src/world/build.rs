@@ -245,6 +245,7 @@ impl World {
             incremental,
             permissions: Default::default(),
             promised_minutes: None,
+            archived: false,
             deleted_at: None,
         };
         self.snapshots.insert(id.clone(), snapshot);

@@ -120,6 +120,7 @@ impl World {
             incremental: false,
             permissions: Default::default(),
             promised_minutes: request.completion_minutes,
+            archived: false,
             deleted_at: None,
         };
         self.snapshots.insert(id.clone(), copy);

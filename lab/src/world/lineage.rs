@@ -44,7 +44,8 @@ impl World {
             .copies_on(route)
             .filter(|copy| copy.exists() && copy.status(at).state == State::Completed)
             .all(|copy| copy.kms_key.as_deref() == kms_key);
-        (latest.exists() && latest.content.is_some() && one_key).then_some(latest)
+        (latest.exists() && !latest.archived && latest.content.is_some() && one_key)
+            .then_some(latest)
     }
 
     /// All copies ever begun on a route, deleted ones included while they are kept.

@@ -3,6 +3,7 @@
 //! It must not know any wire format, nor read a clock: every verb is told the time by `advance`.
 
 mod admit;
+mod archive;
 mod attach;
 mod build;
 mod chance;

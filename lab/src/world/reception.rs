@@ -168,6 +168,7 @@ impl World {
             incremental: request.parent.is_some(),
             permissions: Default::default(),
             promised_minutes: None,
+            archived: false,
             deleted_at: None,
         })
     }

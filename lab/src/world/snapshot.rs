@@ -142,6 +142,8 @@ pub struct Snapshot {
     pub permissions: BTreeSet<String>,
     /// The promised duration of a time-based copy, in minutes.
     pub promised_minutes: Option<u32>,
+    /// Whether it is in the archive tier.
+    pub archived: bool,
     /// When it was deleted. Deleted snapshots are kept while others need their data.
     pub deleted_at: Option<DateTime<Utc>>,
 }
@@ -206,9 +208,9 @@ impl Snapshot {
         self.deleted_at.is_none()
     }
 
-    /// Whether it can be used: it exists and is completed.
+    /// Whether it can be used: it exists, is completed and not archived.
     pub fn usable(&self, at: DateTime<Utc>) -> bool {
-        self.exists() && self.status(at).state == State::Completed
+        self.exists() && !self.archived && self.status(at).state == State::Completed
     }
 
     /// Whether the account may see it: its owner and those with createVolumePermission.

@@ -41,10 +41,19 @@ impl Since {
 impl Chain {
     /// The round holds what was dirtied until then.
     pub(super) fn held_until(&self, since: Since, draw: &Draw) -> f64 {
+        self.held(since, draw.phase)
+    }
+
+    /// The same in the middle of all draws.
+    pub(super) fn held_at_middle(&self, since: Since) -> f64 {
+        self.held(since, 0.5)
+    }
+
+    fn held(&self, since: Since, phase: f64) -> f64 {
         match (self.database, since.flushed) {
             (false, _) => since.at,
             (true, true) => since.at - AFTER_CHECKPOINT_SECONDS,
-            (true, false) => since.at - CHECKPOINT_PERIOD_SECONDS * draw.phase,
+            (true, false) => since.at - CHECKPOINT_PERIOD_SECONDS * phase,
         }
     }
 

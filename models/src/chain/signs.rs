@@ -2,6 +2,7 @@
 //! hop longer. The numbers speak of a nominal hop, so that no group's number depends on another group.
 
 use super::{Chain, Since};
+use crate::dirty::Written;
 use crate::draws::Draw;
 use crate::observation::ServiceStep;
 
@@ -12,12 +13,35 @@ pub const INPUTS: usize = 6;
 /// start, scatter of the calls.
 pub type Signs = [f64; INPUTS];
 
+/// The hop that the numbers speak of.
+#[derive(Clone, Debug)]
+pub struct Nominal {
+    since: Since,
+    fence: f64,
+    bytes: f64,
+    /// What each volume writes meanwhile, at the median.
+    central: Vec<Written>,
+}
+
 impl Chain {
-    /// The numbers for a final hop from `since` to `fence` that moves `bytes` at the median.
+    /// A final hop from `since` to `fence` that moves `bytes` at the median.
     #[must_use]
-    pub fn signs(&self, since: Since, fence: f64, bytes: f64, draw: &Draw) -> Signs {
-        let (volume, curve) = self.growth(self.held_until(since, draw), fence, draw);
-        let share = bytes / self.volumes.len().max(1) as f64;
+    pub fn nominal(&self, since: Since, fence: f64, bytes: f64) -> Nominal {
+        let from = self.held_at_middle(since);
+        let volumes = self.volumes.iter();
+        Nominal {
+            since,
+            fence,
+            bytes,
+            central: volumes.map(|v| v.load.expected(from, fence)).collect(),
+        }
+    }
+
+    /// The numbers for a nominal hop.
+    #[must_use]
+    pub fn signs(&self, hop: &Nominal, draw: &Draw) -> Signs {
+        let (volume, curve) = self.growth(hop, draw);
+        let share = hop.bytes / self.volumes.len().max(1) as f64;
         let mean = |step: ServiceStep| {
             let z = draw.service[step as usize];
             self.service(step)
@@ -35,13 +59,14 @@ impl Chain {
     }
 
     /// Blocks by the writing alone at the central curve, and by the curve alone at the central writing.
-    fn growth(&self, from: f64, to: f64, draw: &Draw) -> (f64, f64) {
+    fn growth(&self, hop: &Nominal, draw: &Draw) -> (f64, f64) {
+        let from = self.held_until(hop.since, draw);
         let mut sums = (0.0, 0.0);
-        for (volume, own) in self.volumes.iter().zip(&draw.volumes) {
-            let written = volume.load.drawn(from, to, draw, own);
-            let central = volume.load.expected(from, to);
+        let volumes = self.volumes.iter().zip(&hop.central).zip(&draw.volumes);
+        for ((volume, central), own) in volumes {
+            let written = volume.load.drawn(from, hop.fence, draw, own);
             sums.0 += volume.expected_bytes(written);
-            sums.1 += volume.drawn_bytes(central, own);
+            sums.1 += volume.drawn_bytes(*central, own);
         }
         sums
     }

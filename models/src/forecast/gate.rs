@@ -1,7 +1,7 @@
 //! The forecast at the gate: the plan's models, taught by the rounds and the fresh write rate.
 
 use crate::calibration::Score;
-use crate::chain::{Chain, Circumstances, Cutover, Signs, Since};
+use crate::chain::{Chain, Circumstances, Cutover, Nominal, Signs, Since};
 use crate::cost::Spending;
 use crate::dirty::{self, DirtyCurve, Interval, Written};
 use crate::draws::{DRAWS, Draw, GLANCE_DRAWS, SEARCH_DRAWS, draws, outcomes};
@@ -129,12 +129,18 @@ fn simulated(
     let since = last_round(plan, evidence, now);
     let cutover =
         |draw: &Draw| chain.cutover(since, seconds + chain.checkpoint_seconds(draw), 0, draw);
-    let bytes = |draw: &Draw| cutover(draw).round.delta_bytes;
-    let bytes = Quantiles::of(&mut outcomes(seed, chain.volumes(), 1, SEARCH_DRAWS, bytes)).p50;
-    let play = |draw: &Draw| (cutover(draw), chain.signs(since, seconds, bytes, draw));
-    let (ends, signs): (Vec<Cutover>, Vec<Signs>) = outcomes(seed, chain.volumes(), 1, count, play)
-        .into_iter()
-        .unzip();
+    let (ends, signs): (Vec<Cutover>, Vec<Signs>) = if count < DRAWS {
+        // Fewer do not tell what the spread comes from.
+        (
+            outcomes(seed, chain.volumes(), 1, count, cutover),
+            Vec::new(),
+        )
+    } else {
+        let hop = nominal(&chain, since, seconds, &cutover, seed);
+        let play = |draw: &Draw| (cutover(draw), chain.signs(&hop, draw));
+        let both = outcomes(seed, chain.volumes(), 1, count, play);
+        both.into_iter().unzip()
+    };
     let column = |part: &dyn Fn(&Cutover) -> f64| {
         Quantiles::of(&mut ends.iter().map(part).collect::<Vec<f64>>())
     };
@@ -151,13 +157,25 @@ fn simulated(
         },
         final_delta_bytes: column(&|end| end.round.delta_bytes),
         cost_usd: column(&|end| spent.with_round(end.round.delta_bytes).usd()),
-        spread: if count >= DRAWS {
-            shares(&downtimes, &signs)
-        } else {
-            Vec::new()
+        spread: match signs.is_empty() {
+            true => Vec::new(),
+            false => shares(&downtimes, &signs),
         },
         provenance: model.provenance.clone(),
     }
+}
+
+/// The hop at hand at the median of its bytes.
+fn nominal(
+    chain: &Chain,
+    since: Since,
+    fence: f64,
+    cutover: &(impl Fn(&Draw) -> Cutover + Sync),
+    seed: u64,
+) -> Nominal {
+    let bytes = |draw: &Draw| cutover(draw).round.delta_bytes;
+    let mut bytes = outcomes(seed, chain.volumes(), 1, SEARCH_DRAWS, bytes);
+    chain.nominal(since, fence, Quantiles::of(&mut bytes).p50)
 }
 
 /// The path of the plan's last hop.

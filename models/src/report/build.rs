@@ -16,27 +16,29 @@ use crate::progress::{Progress, RoundProgress};
 use crate::step::{Action, round_kind};
 use crate::units::{Blocks, Timestamp};
 
-/// The report of a migration, finished or not: what did not happen is absent.
+/// The report of a migration, finished or not: what did not happen is absent. It was begun with `first` and carried out
+/// under `plan`: the same, or the last child that took over.
 #[must_use]
-pub fn build(plan: &Plan, progress: &Progress) -> Report {
+pub fn build(first: &Plan, plan: &Plan, progress: &Progress) -> Report {
     let (outcome, reason) = ending(progress);
     Report {
         format: Report::FORMAT.to_owned(),
         name: plan.name.clone(),
-        plan_digest: plan.digest.clone(),
+        plan_digest: first.digest.clone(),
+        adopted_plans: Vec::new(),
         outcome,
         reason,
-        predicted: predicted(&plan.forecast),
+        predicted: predicted(&first.forecast),
         predicted_at_gate: progress.gates.last().map(|gate| predicted(&gate.forecast)),
         spread: progress
             .gates
             .last()
-            .map_or(&plan.forecast, |gate| &gate.forecast)
+            .map_or(&first.forecast, |gate| &gate.forecast)
             .spread
             .clone(),
         actual: actual(plan, progress),
         proof: proof(progress),
-        rounds: rounds(plan, progress),
+        rounds: rounds(&[first, plan], progress),
         verification: progress.verification.clone(),
         revert: reported(progress),
         left_behind: left_behind(plan, progress),
@@ -153,13 +155,14 @@ fn proof(progress: &Progress) -> Proof {
     }
 }
 
-fn rounds(plan: &Plan, progress: &Progress) -> Vec<ReportedRound> {
+/// A round's prediction is the earliest: that of the first plan that has it.
+fn rounds(plans: &[&Plan], progress: &Progress) -> Vec<ReportedRound> {
     let last = progress.final_round();
     let round = |(index, round): (&u32, &RoundProgress)| {
         let kind = round_kind(*index, last);
-        let planned = plan
-            .rounds
+        let planned = plans
             .iter()
+            .flat_map(|plan| &plan.rounds)
             .find(|p| p.kind == kind && (kind == RoundKind::Final || p.index == *index));
         ReportedRound {
             index: *index,

@@ -8,7 +8,7 @@ const WHOLE: &str = "preflight s0 +36000 a0 d0 h0 c0 +7200 w0 round1 gate check 
                      +40 w2 vol att up prove commit +5 act cmp clean";
 
 fn report(text: &str) -> Report {
-    build(&plan(), &Story::of(text).progress)
+    build(&plan(), &plan(), &Story::of(text).progress)
 }
 
 #[test]

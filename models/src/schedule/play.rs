@@ -1,6 +1,6 @@
 //! The chosen schedule played through on all draws, and what it comes to.
 
-use crate::chain::{Chain, Itinerary, Run, Signs, Since};
+use crate::chain::{Chain, Itinerary, Nominal, Run, Signs, Since};
 use crate::cost::Spending;
 use crate::draws::{DRAWS, Draw, SEARCH_DRAWS, outcomes};
 use crate::forecast::{FittedModel, SpreadShare, shares, widened};
@@ -30,8 +30,8 @@ impl Play {
                 Vec::new(),
             )
         } else {
-            let (since, fence, bytes) = nominal(chain, itinerary, seed);
-            let play = |draw: &Draw| (run(draw), chain.signs(since, fence, bytes, draw));
+            let hop = nominal(chain, itinerary, seed);
+            let play = |draw: &Draw| (run(draw), chain.signs(&hop, draw));
             outcomes(seed, chain.volumes(), rounds, count, play)
                 .into_iter()
                 .unzip()
@@ -136,7 +136,7 @@ fn column(runs: &[Run], part: impl Fn(&Run) -> f64) -> Quantiles {
 }
 
 /// The median final hop: its last round, fence and bytes.
-fn nominal(chain: &Chain, itinerary: &Itinerary, seed: u64) -> (Since, f64, f64) {
+fn nominal(chain: &Chain, itinerary: &Itinerary, seed: u64) -> Nominal {
     let rounds = itinerary.rounds.len() + 2;
     let play = |draw: &Draw| chain.run(itinerary, draw);
     let runs = outcomes(seed, chain.volumes(), rounds, SEARCH_DRAWS, play);
@@ -151,9 +151,6 @@ fn nominal(chain: &Chain, itinerary: &Itinerary, seed: u64) -> (Since, f64, f64)
         _ => Since::flushed(at),
     };
     let fence = at + column(&runs, |run| run.cutover.round.at - last(run)).p50;
-    (
-        since,
-        fence,
-        column(&runs, |run| run.cutover.round.delta_bytes).p50,
-    )
+    let bytes = column(&runs, |run| run.cutover.round.delta_bytes).p50;
+    chain.nominal(since, fence, bytes)
 }

@@ -55,16 +55,40 @@ impl Context<'_> {
     }
 
     /// Takes over what an earlier run of this migration has prepared, or makes volumes: the client token makes a
-    /// repeated call return the same one, an attachment that exists is adopted.
+    /// repeated call return the same one, an attachment that exists is adopted. When that fails for good, the journal
+    /// says what is left of it.
     pub(super) async fn prepare_volumes(&self, action: &Action) -> Result<StepResult, Failure> {
         let step = action.step_id();
-        if let Some(volumes) = self.bases_of_an_earlier_run(&step).await? {
+        match self.prepared_volumes(&step).await {
+            Err(failure) if failure.class == FailureClass::Permanent => {
+                Err(self.naming_what_is_left(failure, &step).await)
+            }
+            prepared => prepared,
+        }
+    }
+
+    async fn naming_what_is_left(&self, mut failure: Failure, step: &str) -> Failure {
+        let tags = step_tags(self.plan, step);
+        let left = match self.sides.target.volumes_tagged(&tags).await {
+            Ok(found) => found
+                .iter()
+                .map(|v| v.volume.to_string())
+                .collect::<Vec<_>>()
+                .join(", "),
+            Err(_) => "the service did not tell".to_owned(),
+        };
+        failure.message += &format!("; made so far and left as they are: {left}");
+        failure
+    }
+
+    async fn prepared_volumes(&self, step: &str) -> Result<StepResult, Failure> {
+        if let Some(volumes) = self.bases_of_an_earlier_run(step).await? {
             return Ok(StepResult::Volumes { volumes });
         }
         let mut volumes = Vec::new();
         for planned in &self.plan.volumes {
-            let request = self.empty_volume(&step, planned);
-            let target = self.sides.target.create_volume(&request).await?;
+            let request = self.empty_volume(step, planned);
+            let target = self.made(request, step, planned).await?;
             volumes.push(VolumePair {
                 source: planned.volume.clone(),
                 target,

@@ -12,6 +12,9 @@ use crate::cloud::{CloudError, VolumeRequest};
 use crate::execute::failure::{Failure, is_not_found};
 use crate::execute::names::{client_token, volume_tags};
 
+/// Volumes that are made in the place of deleted ones.
+const MOST_REPLACEMENTS: u32 = 3;
+
 impl Context<'_> {
     /// The client token makes a repeated call return the same volume.
     pub(super) async fn create_volumes(&self, action: &Action) -> Result<StepResult, Failure> {
@@ -19,7 +22,7 @@ impl Context<'_> {
         let mut volumes = Vec::new();
         for planned in &self.plan.volumes {
             let request = self.volume_request(&step, planned)?;
-            let target = self.sides.target.create_volume(&request).await?;
+            let target = self.made(request, &step, planned).await?;
             volumes.push(VolumePair {
                 source: planned.volume.clone(),
                 target,
@@ -29,6 +32,26 @@ impl Context<'_> {
         volumes.sort_by(|a, b| a.source.cmp(&b.source));
         self.await_available(&volumes).await?;
         Ok(StepResult::Volumes { volumes })
+    }
+
+    /// The volume of a request. One that the client token names and that is gone was deleted by somebody else while
+    /// nobody looked: another takes its place under the next token.
+    pub(super) async fn made(
+        &self,
+        mut request: VolumeRequest,
+        step: &str,
+        planned: &PlannedVolume,
+    ) -> Result<VolumeId, Failure> {
+        for again in 1..=MOST_REPLACEMENTS {
+            match self.sides.target.create_volume(&request).await {
+                Err(error) if error.code == "InvalidVolume.NotFound" => {
+                    let step = format!("{step}\n{again}");
+                    request.client_token = client_token(self.plan, &step, &planned.volume);
+                }
+                made => return Ok(made?),
+            }
+        }
+        Ok(self.sides.target.create_volume(&request).await?)
     }
 
     pub(super) async fn await_available(&self, volumes: &[VolumePair]) -> Result<(), Failure> {

@@ -55,7 +55,7 @@ impl Context<'_> {
         let mut volumes = Vec::new();
         for planned in &self.plan.volumes {
             let request = self.tried_request(round, step, planned)?;
-            let target = self.sides.target.create_volume(&request).await?;
+            let target = self.made(request, step, planned).await?;
             volumes.push(VolumePair {
                 source: planned.volume.clone(),
                 target,

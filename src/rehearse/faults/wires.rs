@@ -123,8 +123,8 @@ async fn stand_still(time: Duration) {
 }
 
 fn stranger(lab: &Lab, meddler: &Meddler) {
-    let deleted = meddler.stranger().map(|draw| lab.stranger_deletes(draw));
-    if matches!(deleted, Some(Ok(Some(_)))) {
+    let struck = meddler.stranger().map(|draw| lab.stranger_strikes(draw));
+    if matches!(struck, Some(Ok(Some(_)))) {
         meddler.struck();
     }
 }

@@ -335,9 +335,14 @@ pub fn device_seal(path: &Path) -> Option<String> {
     let described = sysfs(path)?;
     let counters = fs::read_to_string(described.join("stat")).ok()?;
     let sectors = counters.split_whitespace().nth(6)?;
-    let disk = fs::read_to_string(described.join("diskseq"))
-        .map_or_else(|_| String::new(), |number| format!(", disk {}", number.trim()));
-    Some(format!("{sectors} sectors since boot {}{disk}", boot.trim()))
+    let disk = fs::read_to_string(described.join("diskseq")).map_or_else(
+        |_| String::new(),
+        |number| format!(", disk {}", number.trim()),
+    );
+    Some(format!(
+        "{sectors} sectors since boot {}{disk}",
+        boot.trim()
+    ))
 }
 
 fn open(path: &Path, flags: OFlags) -> io::Result<File> {

@@ -120,6 +120,7 @@ fn dispatch(call: &mut Call) -> Result<Xml, ApiError> {
         "GetEbsDefaultKmsKeyId" => places::default_key(call),
         "GetEbsEncryptionByDefault" => places::encryption_by_default(call),
         "ModifySnapshotAttribute" => shares::modify(call),
+        "ModifySnapshotTier" => snapshots::modify_tier(call),
         other => {
             let message = format!("The action {other} is not valid for this web service.");
             Err(ApiError::client("InvalidAction", message))

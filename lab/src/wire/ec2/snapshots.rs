@@ -92,7 +92,7 @@ fn values(snapshot: &Snapshot, glance: Glance, filter: &str) -> Vec<String> {
         "snapshot-id" => Some(snapshot.id.clone()),
         "start-time" => Some(time_text(snapshot.start_time.trunc_subsecs(0))),
         "status" => Some(status.state.word().to_owned()),
-        "storage-tier" => Some("standard".to_owned()),
+        "storage-tier" => Some(tier(snapshot).to_owned()),
         "transfer-type" => transfer_type(snapshot).map(str::to_owned),
         "volume-id" => Some(snapshot.volume_id.clone()),
         "volume-size" => Some(snapshot.volume_size_gib.to_string()),
@@ -164,6 +164,31 @@ pub(super) fn delete(call: &mut Call) -> Result<Xml, ApiError> {
     Ok(Xml::done())
 }
 
+fn tier(snapshot: &Snapshot) -> &'static str {
+    match snapshot.archived {
+        true => "archive",
+        false => "standard",
+    }
+}
+
+/// ModifySnapshotTier.
+pub(super) fn modify_tier(call: &mut Call) -> Result<Xml, ApiError> {
+    let id = call.params.required("SnapshotId")?;
+    if call
+        .params
+        .text("StorageTier")
+        .is_some_and(|tier| tier != "archive")
+    {
+        let message = "StorageTier can only be 'archive'.";
+        return Err(ApiError::client("InvalidParameterValue", message));
+    }
+    call.dry_run(|world| world.check_delete_snapshot(call.caller, id))?;
+    let begun = call.world.archive_snapshot(call.caller, id)?;
+    let mut xml = Xml::new();
+    xml.text("snapshotId", id).time("tieringStartTime", begun);
+    Ok(xml)
+}
+
 /// StartTime has whole seconds here and milliseconds in the answer of CreateSnapshots.
 fn write(xml: &mut Xml, snapshot: &Snapshot, status: &Status) {
     let done = status.state == State::Completed;
@@ -180,7 +205,7 @@ fn write(xml: &mut Xml, snapshot: &Snapshot, status: &Status) {
         .text("encrypted", snapshot.kms_key.is_some())
         .maybe("kmsKeyId", snapshot.kms_key.as_ref())
         .maybe("dataEncryptionKeyId", data_key(snapshot))
-        .text("storageTier", "standard")
+        .text("storageTier", tier(snapshot))
         .maybe("transferType", transfer_type(snapshot))
         .maybe("completionDurationMinutes", snapshot.promised_minutes)
         .maybe(

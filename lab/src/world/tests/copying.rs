@@ -57,6 +57,29 @@ fn deleting_the_most_recent_copy_makes_the_next_full_even_with_an_older_one_left
 }
 
 #[test]
+fn an_archived_snapshot_is_no_base_and_of_no_use() {
+    let mut world = world("");
+    let sources = chain(&mut world, 2);
+    let recent = copied(&mut world, &away(), &sources[0]);
+    world.archive_snapshot(&away(), &recent).unwrap();
+    let next = copied(&mut world, &away(), &sources[1]);
+    assert!(!is_incremental(&world, &next));
+    assert_eq!(
+        code(world.archive_snapshot(&away(), &recent)),
+        "IncorrectState"
+    );
+    world.archive_snapshot(&me(), &sources[1]).unwrap();
+    assert_eq!(
+        code(copy(&mut world, &away(), &sources[1])),
+        "IncorrectState"
+    );
+    assert_eq!(
+        code(world.readable_snapshot(&me(), &sources[1])),
+        "ValidationException/INVALID_SNAPSHOT_ID"
+    );
+}
+
+#[test]
 fn an_older_copy_may_be_deleted_and_so_may_the_sources() {
     let mut world = world("");
     let sources = chain(&mut world, 3);

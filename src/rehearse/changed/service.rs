@@ -1,0 +1,119 @@
+//! Tests only: snapshots that are archived by others or never complete, and a wall clock that is set back.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use snapmigrate_lab::scenario::FaultSpec;
+use snapmigrate_models::step::{Action, Event, FailureClass};
+
+use super::{Play, finished, scenario};
+use crate::clock::{Step, Steps};
+use crate::cloud::Wire;
+use crate::quiesce::protocol::Status;
+
+#[tokio::test(start_paused = true)]
+async fn an_archived_copy_is_noticed_before_it_costs_a_full_one_and_planned_with() {
+    let mut play = Play::set("tiny.toml").await;
+    let arrived = Action::AwaitCopies { round: 0 };
+    assert_eq!(play.until(|event| finished(event, &arrived)).await, None);
+    let round = play.journal.progress().round(0).expect("it was begun");
+    let copy = round.copies[0].snapshot.to_string();
+    play.stage.lab.archive(&copy).expect("it is completed");
+    let ended = play.finish().await;
+    play.assert_cut_over(ended.as_ref());
+    assert_eq!(play.failed(FailureClass::Lineage), 1, "noticed once");
+    assert_eq!(play.failed_saying("in tier archive"), 1);
+    let child = play
+        .children()
+        .into_iter()
+        .find(|(_, reason)| reason.contains("archive"));
+    assert!(child.is_some(), "a child plan counts with it");
+}
+
+/// Two of three snapshots of a volume never complete here: the tool waits for a multiple of the worst, gives such a
+/// round up and takes another in its place.
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_that_is_stuck_is_replaced() {
+    let mut stuck = scenario("tiny.toml");
+    stuck.faults = FaultSpec {
+        snapshot_stuck: 650.0,
+        ..FaultSpec::default()
+    };
+    let mut play = Play::of(stuck, |lab| Wire::to(lab.clone())).await;
+    let replaced = |event: &Event| finished(event, &Action::AwaitSnapshots { round: 0 });
+    let ended = play.until(replaced).await;
+    assert!(play.failed_saying("it is stuck") > 0, "{ended:?}");
+    assert_eq!(ended, None, "the base was taken after all");
+    let pending = play.stage.lab.observe().expect("an observation");
+    let announced = play.journal.recorded().export();
+    let unknown = pending
+        .snapshots
+        .iter()
+        .filter(|s| !announced.contains(&s.id));
+    assert_eq!(unknown.count(), 0, "all that were made are in the journal");
+}
+
+/// An executor that is killed right behind its fence and started again after the wall clock was set back by hours asks
+/// for no longer lease than the host still keeps.
+#[tokio::test(start_paused = true)]
+async fn a_wall_clock_that_is_set_back_prolongs_no_lease() {
+    let mut play = Play::set("tiny.toml").await;
+    let asked = |event: &Event| {
+        matches!(
+            event,
+            Event::Started {
+                action: Action::Fence { .. },
+                ..
+            }
+        )
+    };
+    let fence = play.until(asked).await;
+    assert_eq!(fence, None);
+    let host = source_host(&play);
+    let lease_seconds = play.journal.recorded().plan.policy.lease_seconds;
+    let epoch = play.journal.progress().epoch().expect("asked for");
+    let fence = crate::quiesce::protocol::Fence {
+        epoch,
+        lease_seconds,
+        expected: None,
+    };
+    // The killed executor's call arrives; then half of the lease goes by, and the clock is set back by more than that.
+    host.call(fence).await.expect("it fences");
+    let half = Duration::from_secs_f64(lease_seconds / 2.0);
+    play.stage.clock.sleep(half).await;
+    play.set_clock_back(TimeDelta::hours(3));
+    let fenced = |event: &Event| {
+        matches!(
+            event,
+            Event::Finished {
+                action: Action::Fence { .. },
+                ..
+            }
+        )
+    };
+    assert_eq!(play.until(fenced).await, None);
+    let left = source_host(&play)
+        .call(Status {})
+        .await
+        .expect("it answers")
+        .lease_remaining_seconds;
+    assert!(
+        left.is_some_and(|left| left <= lease_seconds / 2.0),
+        "{left:?}"
+    );
+}
+
+fn source_host(play: &Play) -> &crate::quiesce::channel::Channel {
+    play.sides.source_host.as_ref().expect("a host")
+}
+
+impl Play {
+    fn set_clock_back(&mut self, by: TimeDelta) {
+        let scenario = scenario("tiny.toml");
+        let passed = self.stage.clock.now() - scenario.start;
+        let after = passed.to_std().expect("it goes on");
+        let mut steps = Steps::default();
+        steps[0] = Some(Step { after, by: -by });
+        self.stage.clock = self.stage.clock.stepping(steps);
+    }
+}
