@@ -97,6 +97,9 @@ mod tests {
 
     /// Every key of a value is one that the schema names where it stands.
     fn names(schema: &Value, rule: &Value, value: &Value, at: &str) {
+        if *rule == true {
+            return;
+        }
         if let Some(reference) = rule["$ref"].as_str() {
             let rule = schema.pointer(&reference[1..]).expect("it is defined");
             return names(schema, rule, value, at);
