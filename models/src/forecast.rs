@@ -7,6 +7,7 @@ mod clock;
 mod gate;
 mod sound;
 mod spread;
+mod teaching;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
