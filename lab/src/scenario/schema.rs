@@ -31,12 +31,10 @@ pub fn schema() -> Value {
         "world",
         "Spread of this median between worlds (lognormal sigma).",
     );
-    allow(
-        &mut schema,
-        "ProcessSpec",
-        "chance",
-        "Chance that a world has this process.",
-    );
+    for member in ["VolumeSpec", "SnapshotSpec", "ProcessSpec"] {
+        let what = "Chance that a world has this one.";
+        allow(&mut schema, member, "chance", what);
+    }
     schema["$defs"]["Drawn"] = drawn();
     schema
 }
