@@ -181,6 +181,42 @@ fn coldsnap_reads_what_was_put_onto_its_snapshot() {
     assert!(lab.stop().success());
 }
 
+/// Blocks come over connections of our own: TLS as the SDK does it, with the system's authorities and no others.
+#[test]
+fn a_snapshot_is_fetched_over_tls_and_no_unknown_authority_is_trusted() {
+    let dir = scratch("tls");
+    let lab = Server::lab(&dir.join("lab"), &[]);
+    let tls = Server::tls(&lab, &dir);
+    let (from, to) = (dir.join("from.img"), dir.join("to.img"));
+    let held = image(&from);
+    let send = [
+        "upload",
+        "--no-progress",
+        "--wait",
+        from.to_str().expect("UTF-8"),
+    ];
+    let snapshot = coldsnap_run(&lab, &send);
+    let sync = |trusted: bool| {
+        let mut sync = snapmigrate(Some(SOURCE));
+        sync.args(["sync", "--json", "--to", &snapshot, "--give-up-after", "5"]);
+        sync.args(["--source-region", "us-east-1", "--endpoint-url", &tls.url]);
+        sync.arg("--state").arg(dir.join("record")).arg(&to);
+        if trusted {
+            sync.env("SSL_CERT_FILE", dir.join("authority.pem"));
+        }
+        sync
+    };
+    let refused = run(&mut sync(false));
+    let said = text(&refused.stderr);
+    assert!(
+        !refused.status.success() && said.contains("certificate"),
+        "{said}"
+    );
+    let report: Value = serde_json::from_str(&succeed(&mut sync(true))).expect("JSON");
+    assert_eq!(report["proved"], true, "{report}");
+    assert!(holds(&to, &held), "{snapshot} differs");
+}
+
 fn create_volume(lab: &Server) {
     let mut aws = command(&python().with_file_name("aws"), Some(SOURCE));
     aws.args(["--endpoint-url", &lab.url, "--region", "us-east-1"]);

@@ -121,15 +121,27 @@ impl Server {
         command
             .args(["lab", "serve", "--listen", "127.0.0.1:0", "--dir"])
             .arg(dir)
-            .args(options)
-            .stdout(Stdio::piped())
-            .stderr(log(&dir.with_extension("stderr")));
-        let mut child = command.spawn().expect("the binary was built for this test");
+            .args(options);
+        Self::listening(command, &dir.with_extension("stderr"))
+    }
+
+    /// TLS before a lab, of an authority that it makes: `authority.pem` in `dir`.
+    pub fn tls(lab: &Server, dir: &Path) -> Server {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign/tls_proxy.py");
+        let mut command = command(&python(), None);
+        command.arg(script).arg(&lab.url).arg(dir);
+        Self::listening(command, &dir.join("tls.stderr"))
+    }
+
+    /// A program that says where it listens.
+    fn listening(mut command: Command, stderr: &Path) -> Server {
+        command.stdout(Stdio::piped()).stderr(log(stderr));
+        let mut child = command.spawn().expect("it can be started");
         let stdout = child.stdout.take().expect("it is piped");
         let mut line = String::new();
         BufReader::new(stdout)
             .read_line(&mut line)
-            .expect("the lab says where it listens");
+            .expect("it says where it listens");
         let url = line.trim().strip_prefix("listening on ");
         let url = url
             .unwrap_or_else(|| panic!("expected `listening on URL`, not {line:?}"))
