@@ -37,11 +37,12 @@ impl Found {
             .all(|volume| self.usable.contains_key(volume))
     }
 
-    fn sort(facts: Vec<SnapshotFacts>, stuck_before: Timestamp) -> Self {
+    fn sort(facts: Vec<SnapshotFacts>, stuck_before: Option<Timestamp>) -> Self {
         let mut found = Self::default();
         for snapshot in facts {
             let volume = source_volume(&snapshot);
-            let stuck = snapshot.state == "pending" && snapshot.started_at < stuck_before;
+            let late = stuck_before.is_some_and(|before| snapshot.started_at < before);
+            let stuck = late && snapshot.state == "pending";
             if stuck || snapshot.state == "error" || found.usable.contains_key(&volume) {
                 found.spare.push(snapshot);
             } else {
@@ -52,15 +53,15 @@ impl Found {
     }
 }
 
-/// Snapshots with these tags; one that has been pending since before `stuck_before` is of no use. When `answer_lost`, waits until all of `volumes` are covered or the
-/// lookup had time to catch up.
+/// Snapshots with these tags; one that has been pending since before `stuck_before` is of no use. When `answer_lost`,
+/// waits until all of `volumes` are covered or the lookup had time to catch up.
 pub(super) async fn find(
     cloud: &Cloud,
     clock: Clock,
     tags: &Tags,
     volumes: &[VolumeId],
     answer_lost: bool,
-    stuck_before: Timestamp,
+    stuck_before: Option<Timestamp>,
 ) -> Result<Found, Failure> {
     let since = clock.stopwatch();
     loop {

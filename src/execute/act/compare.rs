@@ -9,6 +9,7 @@ use snapmigrate_models::report::Verification;
 use snapmigrate_models::step::{FailureClass, StepResult, VolumeDelta};
 
 use super::Context;
+use super::snapshots::Replaceable;
 use crate::execute::failure::{Failure, is_not_found};
 use crate::execute::{Auditor, Comparison};
 use crate::transfer::compare::{self, Pair};
@@ -39,7 +40,7 @@ impl Context<'_> {
         if kept.is_empty() {
             return Ok(false);
         }
-        let Err(failed) = self.await_all(target, kept).await else {
+        let Err(failed) = self.await_all(target, kept, Replaceable::No).await else {
             return Ok(false);
         };
         if failed.class != FailureClass::Permanent {

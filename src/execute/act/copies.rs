@@ -3,7 +3,7 @@
 use snapmigrate_models::step::{Action, CompletedSnapshot, MadeSnapshot, StepResult};
 
 use super::Context;
-use super::snapshots::{discard, sorted};
+use super::snapshots::{Replaceable, discard, sorted};
 use crate::cloud::CopyRequest;
 use crate::execute::adopt::{self, Found};
 use crate::execute::failure::Failure;
@@ -37,7 +37,7 @@ impl Context<'_> {
                 &tags,
                 &self.volumes(),
                 lost,
-                self.stuck_before(),
+                Some(self.stuck_before()),
             )
             .await?;
             for snapshot in &found.spare {
@@ -100,7 +100,9 @@ impl Context<'_> {
 
     pub(super) async fn await_copies(&self, round: u32) -> Result<StepResult, Failure> {
         let pending = self.round(round)?.copies.clone();
-        let snapshots = self.await_all(&self.sides.target, &pending).await?;
+        let snapshots = self
+            .await_all(&self.sides.target, &pending, Replaceable::Yes)
+            .await?;
         Ok(StepResult::Completed { snapshots })
     }
 }

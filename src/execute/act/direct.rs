@@ -273,15 +273,7 @@ impl Context<'_> {
         let mut found = adopt::Found::default();
         if self.attempt > 1 {
             let lost = self.answer_was_lost(&step);
-            found = adopt::find(
-                target,
-                self.clock,
-                &tags,
-                &self.volumes(),
-                lost,
-                self.stuck_before(),
-            )
-            .await?;
+            found = adopt::find(target, self.clock, &tags, &self.volumes(), lost, None).await?;
             for snapshot in &found.spare {
                 discard(target, &snapshot.snapshot).await?;
             }

@@ -133,15 +133,8 @@ impl Context<'_> {
 
     async fn discard_tagged(&self, step: &str, answer_lost: bool) -> Result<(), Failure> {
         let (cloud, tags) = (&self.sides.source, step_tags(self.plan, step));
-        let found = adopt::find(
-            cloud,
-            self.clock,
-            &tags,
-            &self.volumes(),
-            answer_lost,
-            self.stuck_before(),
-        )
-        .await?;
+        let found =
+            adopt::find(cloud, self.clock, &tags, &self.volumes(), answer_lost, None).await?;
         for snapshot in found.usable.values().chain(&found.spare) {
             discard(cloud, &snapshot.snapshot).await?;
         }

@@ -23,11 +23,30 @@ const GRACE_SECONDS: i64 = 600;
 /// SnapshotCreationPerVolumeRateExceeded); one more for clocks that differ.
 const SPACING_SECONDS: i64 = 16;
 
-/// A snapshot or copy is stuck when it takes this multiple of what the base was planned to take in 99 of 100 cases.
+/// Whether another one in the place of a stuck one would be any faster.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Replaceable {
+    /// A copy that is deleted is given up.
+    Yes,
+    /// A snapshot of a volume is not.
+    No,
+}
+
+/// A copy is stuck when it takes this multiple of what the base was planned to take in 99 of 100 cases.
 const STUCK_FACTOR: f64 = 3.0;
 
 /// Never sooner than this: slow outliers of the service last hours.
 const LEAST_STUCK_SECONDS: f64 = 6.0 * 3600.0;
+
+fn are_under_way(pending: &[MadeSnapshot], stuck_before: Timestamp) -> Result<(), Failure> {
+    match pending.iter().find(|made| made.started_at < stuck_before) {
+        Some(stuck) => Err(Failure::permanent(format!(
+            "{} has been pending since {}, {STUCK_FACTOR} times what the base was planned to take at most: it is stuck",
+            stuck.snapshot, stuck.started_at
+        ))),
+        None => Ok(()),
+    }
+}
 
 impl Context<'_> {
     pub(super) async fn snapshot(
@@ -82,15 +101,8 @@ impl Context<'_> {
         let (cloud, volumes) = (&self.sides.source, self.volumes());
         let tags = step_tags(self.plan, step);
         let lost = self.answer_was_lost(step);
-        let Found { usable, mut spare } = adopt::find(
-            cloud,
-            self.clock,
-            &tags,
-            &volumes,
-            lost,
-            self.stuck_before(),
-        )
-        .await?;
+        let found = adopt::find(cloud, self.clock, &tags, &volumes, lost, None).await?;
+        let Found { usable, mut spare } = found;
         let complete = volumes.iter().all(|volume| usable.contains_key(volume));
         let set: Vec<SnapshotFacts> = usable.into_values().collect();
         if !complete {
@@ -183,17 +195,21 @@ impl Context<'_> {
 
     pub(super) async fn await_snapshots(&self, round: u32) -> Result<StepResult, Failure> {
         let pending = self.round(round)?.snapshots.clone();
-        let snapshots = self.await_all(&self.sides.source, &pending).await?;
+        let snapshots = self
+            .await_all(&self.sides.source, &pending, Replaceable::No)
+            .await?;
         Ok(StepResult::Completed { snapshots })
     }
 
-    /// Waits until all are completed.
+    /// Waits until all are completed, and where they are replaceable none of them is stuck. Snapshots of volumes are waited for however long it takes: newer ones of the volume stay pending until the oldest completes, and
+    /// one that is deleted runs on (EBS user guide), so another one would only queue behind it.
     ///
-    /// A permanent failure means that a member ended in `error` or is gone: it has to be made anew.
+    /// A permanent failure means that a member ended in `error`, is stuck or gone: it has to be made anew.
     pub(super) async fn await_all(
         &self,
         cloud: &Cloud,
         pending: &[MadeSnapshot],
+        replaceable: Replaceable,
     ) -> Result<Vec<CompletedSnapshot>, Failure> {
         let ids: Vec<SnapshotId> = pending.iter().map(|made| made.snapshot.clone()).collect();
         let poll = self.poll();
@@ -210,25 +226,16 @@ impl Context<'_> {
                 Err(error) if is_not_found(&error) => {}
                 Err(error) => return Err(error.into()),
             }
-            self.are_under_way(pending)?;
+            if replaceable == Replaceable::Yes && self.deadline.is_none() {
+                are_under_way(pending, self.stuck_before())?;
+            }
             self.keep_lease().await?;
             poll.pause("snapshots are still pending").await?;
         }
     }
 
-    /// A snapshot may take as long as a full scan, and that is waited for; one that takes a multiple of it is stuck.
-    fn are_under_way(&self, pending: &[MadeSnapshot]) -> Result<(), Failure> {
-        let before = self.stuck_before();
-        match pending.iter().find(|made| made.started_at < before) {
-            Some(stuck) if self.deadline.is_none() => Err(Failure::permanent(format!(
-                "{} has been pending since {}, {STUCK_FACTOR} times what the base was planned to take at most: it is stuck",
-                stuck.snapshot, stuck.started_at
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    /// What has been pending since before this instant is stuck.
+    /// A copy that has been pending since before this instant is stuck: one may take as long as a full scan, and that is
+    /// waited for; this is a multiple of it.
     pub(super) fn stuck_before(&self) -> Timestamp {
         let longest = |round: &PlannedRound| {
             let (snapshot, transfer) = (round.snapshot_seconds, round.transfer_seconds);

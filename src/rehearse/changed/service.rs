@@ -9,6 +9,7 @@ use snapmigrate_models::step::{Action, Event, FailureClass};
 use super::{Play, finished, scenario};
 use crate::clock::{Step, Steps};
 use crate::cloud::Wire;
+use crate::execute::Ended;
 use crate::quiesce::protocol::Status;
 
 #[tokio::test(start_paused = true)]
@@ -30,39 +31,52 @@ async fn an_archived_copy_is_noticed_before_it_costs_a_full_one_and_planned_with
     assert!(child.is_some(), "a child plan counts with it");
 }
 
-/// Of two snapshots one never completes here, by seed: the tool waits for a multiple of the worst, gives such a round up
-/// and takes another in its place.
+/// The first set stays pending for three days: another one would only queue behind it.
 #[tokio::test(start_paused = true)]
-async fn a_snapshot_that_is_stuck_is_replaced() {
-    let mut stuck = scenario("tiny.toml");
-    stuck.faults = FaultSpec {
-        snapshot_stuck: 500.0,
-        ..FaultSpec::default()
-    };
-    for seed in 1..=20 {
-        stuck.seed = seed;
-        let mut play = Play::of(stuck.clone(), |lab| Wire::to(lab.clone())).await;
-        let ended = play.until(base_is_taken).await;
-        // Where one set after the other is stuck it gives up, and the source serves: not this seed.
-        if play.failed_saying("it is stuck") > 0 && ended.is_none() {
-            let seen = play.stage.lab.observe().expect("an observation");
-            let announced = play.journal.recorded().export();
-            let known = |id: &str| announced.contains(id);
-            assert!(seen.snapshots.iter().all(|made| known(&made.id)));
-            return;
-        }
-    }
-    panic!("in none of twenty worlds a snapshot was stuck and replaced");
+async fn a_snapshot_that_is_stuck_is_waited_for() {
+    let (mut play, ended) = stuck(|faults| faults.snapshot_stuck = 300.0, 3.0).await;
+    assert_eq!(ended, None, "the base is in the target");
+    assert_eq!(play.failed(FailureClass::Permanent), 0);
+    let round = play.journal.progress().round(0).expect("it was begun");
+    assert!(round.snapshot_seconds() > Some(2.5 * DAY_SECONDS));
+    let ended = play.finish().await;
+    let closed = matches!(ended, Some(Ended::Closed { .. }));
+    assert!(closed, "{ended:?}");
 }
 
-fn base_is_taken(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::Finished {
-            action: Action::AwaitSnapshots { .. },
-            ..
+/// A copy that is deleted is given up by the service, so that another takes its place at once.
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_is_stuck_is_replaced() {
+    let (play, ended) = stuck(|faults| faults.copy_stuck = 500.0, 0.25).await;
+    assert_eq!(ended, None, "the base is in the target after all");
+    assert!(play.failed_saying("it is stuck") > 0);
+    let seen = play.stage.lab.observe().expect("an observation");
+    let announced = play.journal.recorded().export();
+    assert!(
+        seen.snapshots
+            .iter()
+            .all(|made| announced.contains(&made.id))
+    );
+}
+
+const DAY_SECONDS: f64 = 86_400.0;
+
+/// The first world in which the base needs so many days and arrives, with what came of it until then.
+async fn stuck(faults: impl Fn(&mut FaultSpec), days: f64) -> (Play, Option<Ended>) {
+    let mut troubled = scenario("tiny.toml");
+    faults(&mut troubled.faults);
+    for seed in 1..=20 {
+        troubled.seed = seed;
+        let mut play = Play::of(troubled.clone(), |lab| Wire::to(lab.clone())).await;
+        let begun = play.stage.clock.now();
+        let arrived = Action::AwaitCopies { round: 0 };
+        let ended = play.until(|event| finished(event, &arrived)).await;
+        let took = (play.stage.clock.now() - begun).as_seconds_f64();
+        if took > days * DAY_SECONDS && ended.is_none() {
+            return (play, ended);
         }
-    )
+    }
+    panic!("nothing was stuck in twenty worlds");
 }
 
 /// An executor that is killed right behind its fence and started again after the wall clock was set back by hours asks
