@@ -168,6 +168,13 @@ fn finished(event: &Event, wanted: &Action) -> bool {
     matches!(event, Event::Finished { action, .. } if action == wanted)
 }
 
+fn fenced(event: &Event) -> bool {
+    let Event::Finished { action, .. } = event else {
+        return false;
+    };
+    matches!(action, Action::Fence { .. })
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lost_copy_is_noticed_before_it_costs_a_full_one_and_planned_with() {
     let mut play = Play::set("tiny.toml").await;
@@ -296,15 +303,6 @@ async fn hours_without_credentials_are_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn a_full_disk_behind_the_fence_leaves_a_serving_source() {
     let mut play = Play::set("tiny.toml").await;
-    let fenced = |event: &Event| {
-        matches!(
-            event,
-            Event::Finished {
-                action: Action::Fence { .. },
-                ..
-            }
-        )
-    };
     assert_eq!(play.until(fenced).await, None);
     // Not one more entry fits but the two with which a run is taken up again.
     play.journal.fill_after(2);

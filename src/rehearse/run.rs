@@ -233,6 +233,9 @@ mod tests {
         }
         assert_eq!(outcomes, [RunOutcome::Copied, RunOutcome::CutOver]);
         let report = journal.recorded().report();
+        assert_eq!(report.plan_digest, parent.digest);
+        assert_eq!(report.adopted_plans, journal.recorded().plans[1..]);
+        assert_eq!(report.adopted_plans.len(), 1, "the child");
         assert!(
             report
                 .verification

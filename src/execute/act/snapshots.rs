@@ -201,8 +201,9 @@ impl Context<'_> {
         Ok(StepResult::Completed { snapshots })
     }
 
-    /// Waits until all are completed, and where they are replaceable none of them is stuck. Snapshots of volumes are waited for however long it takes: newer ones of the volume stay pending until the oldest completes, and
-    /// one that is deleted runs on (EBS user guide), so another one would only queue behind it.
+    /// Waits until all are completed, and where they are replaceable none of them is stuck. Snapshots of volumes are
+    /// waited for however long it takes: newer ones of the volume stay pending until the oldest completes, and one that is
+    /// deleted runs on (EBS user guide), so another one would only queue behind it.
     ///
     /// A permanent failure means that a member ended in `error`, is stuck or gone: it has to be made anew.
     pub(super) async fn await_all(

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use snapmigrate_lab::scenario::FaultSpec;
 use snapmigrate_models::step::{Action, Event, FailureClass};
 
-use super::{Play, finished, scenario};
+use super::{Play, fenced, finished, scenario};
 use crate::clock::{Step, Steps};
 use crate::cloud::Wire;
 use crate::execute::Ended;
@@ -105,15 +105,6 @@ async fn a_wall_clock_that_is_set_back_prolongs_no_lease() {
     let half = Duration::from_secs_f64(lease_seconds / 2.0);
     play.stage.clock.sleep(half).await;
     play.set_clock_back(TimeDelta::hours(3));
-    let fenced = |event: &Event| {
-        matches!(
-            event,
-            Event::Finished {
-                action: Action::Fence { .. },
-                ..
-            }
-        )
-    };
     assert_eq!(play.until(fenced).await, None);
     let left = source_host(&play)
         .call(Status {})
