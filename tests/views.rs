@@ -13,7 +13,7 @@ use snapmigrate_models::progress::Progress;
 use snapmigrate_models::report::Report;
 use snapmigrate_models::status::status;
 use snapmigrate_models::step::{Action, Event};
-use snapmigrate_models::units::Timestamp;
+use snapmigrate_models::units::{Quantiles, Timestamp};
 
 fn fixtures(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -120,6 +120,17 @@ fn status_of_a_running_step() {
         "status.txt",
         &view::status(&status(&plan, &progress, at(3))),
     );
+    let mut late = status(&plan, &progress, at(3));
+    let running = late.running.as_mut().expect("one runs");
+    (running.action, running.expected_seconds) = (
+        Action::AwaitSnapshots { round: 0 },
+        Some(Quantiles {
+            p50: 30.0,
+            p90: 60.0,
+            p99: 90.0,
+        }),
+    );
+    assert_shows("status-late.txt", &view::status(&late));
     let lines: Vec<String> = events
         .iter()
         .filter_map(|(at, event)| view::line(*at, event))

@@ -94,6 +94,16 @@ pub struct RunningStep {
     pub expected_seconds: Option<Quantiles>,
 }
 
+impl RunningStep {
+    /// Whether it has run for longer at `now` than the plan gives it in 99 of 100 cases.
+    #[must_use]
+    pub fn is_late(&self, now: Timestamp) -> bool {
+        let seconds = (now - self.started_at).as_seconds_f64();
+        self.expected_seconds
+            .is_some_and(|planned| seconds > planned.p99)
+    }
+}
+
 /// A process that carries the plan out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunningExecutor {

@@ -331,6 +331,7 @@ fn class_of(letter: &str) -> FailureClass {
         "i" => FailureClass::Integrity,
         "l" => FailureClass::Lineage,
         "g" => FailureClass::Gone,
+        "o" => FailureClass::Interrupted,
         _ => panic!("{letter} is no class"),
     }
 }

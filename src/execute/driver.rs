@@ -228,8 +228,9 @@ impl Driver<'_, '_> {
             }
             let heard = self.listen()?;
             if is_wait(action) && (heard || self.run.control.stop_asked()) {
-                return Ok(Err(Failure::transient(
-                    "the wait was interrupted by the operator",
+                return Ok(Err(Failure::new(
+                    FailureClass::Interrupted,
+                    "left to hear the operator",
                 )));
             }
             if self.run.control.stop_asked() {

@@ -85,7 +85,7 @@ fn is_about_the_pair(error: &CloudError) -> bool {
         | FailureClass::Lineage
         | FailureClass::Gone => true,
         FailureClass::Unknown => error.is_unreadable_answer(),
-        FailureClass::Credentials => false,
+        FailureClass::Credentials | FailureClass::Interrupted => false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! One line per journal entry, for a terminal that scrolls and for a log file.
 
-use snapmigrate_models::step::{Event, StepResult, Verb};
+use snapmigrate_models::step::{Event, FailureClass, StepResult, Verb};
 use snapmigrate_models::units::{BLOCK_BYTES, Timestamp};
 
 use super::units::{duration, per_second, whole_bytes};
@@ -20,6 +20,11 @@ pub fn line(at: Timestamp, event: &Event) -> Option<String> {
         Event::Finished { action, result } => {
             format!("done: {}{}", words::action(action), outcome(result))
         }
+        Event::Failed {
+            action,
+            message,
+            class: FailureClass::Interrupted,
+        } => format!("left: {}: {message}", words::action(action)),
         Event::Failed {
             action, message, ..
         } => format!("FAILED: {}: {message}", words::action(action)),

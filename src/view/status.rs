@@ -2,8 +2,10 @@
 
 use snapmigrate_models::left::LeftKind;
 use snapmigrate_models::status::{
-    FailingStep, GateStatus, RoundStage, Serving, Status, StatusRound,
+    FailingStep, GateStatus, RoundStage, RunningStep, Serving, Status, StatusRound,
 };
+use snapmigrate_models::step::Action;
+use snapmigrate_models::units::Timestamp;
 
 use super::plan::{forecast, list, titled};
 use super::report::verification;
@@ -55,24 +57,12 @@ fn head(status: &Status) -> String {
         ),
         None => "  executor    none answers beside the journal".to_owned(),
     });
-    if let Some(step) = &status.running {
-        let since = duration((status.at - step.started_at).as_seconds_f64());
-        let attempt = if step.attempt > 1 {
-            format!(", attempt {}", step.attempt)
-        } else {
-            String::new()
-        };
-        lines.push(format!(
-            "  running     {} (for {since}{attempt}{})",
-            words::action(&step.action),
-            step.expected_seconds
-                .map_or_else(String::new, |planned| format!(
-                    ", planned {} .. {}",
-                    duration(planned.p50),
-                    duration(planned.p99)
-                ))
-        ));
-    }
+    lines.extend(
+        status
+            .running
+            .iter()
+            .flat_map(|step| running(step, status.at)),
+    );
     if let Some(wait) = &status.waiting {
         lines.push(format!(
             "  waiting     {}until {} at the latest: {}",
@@ -107,6 +97,44 @@ fn head(status: &Status) -> String {
     lines.push(format!("  last entry  {last}"));
     lines.push(format!("  plan        {}", status.plan_digest));
     lines.join("\n") + "\n"
+}
+
+/// The step that has no answer yet, and what to think of one that takes too long.
+fn running(step: &RunningStep, now: Timestamp) -> Vec<String> {
+    let since = duration((now - step.started_at).as_seconds_f64());
+    let attempt = match step.attempt {
+        ..=1 => String::new(),
+        attempt => format!(", attempt {attempt}"),
+    };
+    let planned = step.expected_seconds.map_or_else(String::new, |planned| {
+        format!(
+            ", planned {} .. {}",
+            duration(planned.p50),
+            duration(planned.p99)
+        )
+    });
+    let mut lines = vec![format!(
+        "  running     {} (for {since}{attempt}{planned})",
+        words::action(&step.action)
+    )];
+    if step.is_late(now) {
+        lines.push(format!(
+            "  LATE        longer than in 99 of 100 cases{}",
+            too_long(&step.action)
+        ));
+    }
+    lines
+}
+
+/// What helps against a wait that does not end.
+const fn too_long(action: &Action) -> &'static str {
+    match action {
+        Action::AwaitSnapshots { .. } => {
+            "; one that is stuck cannot be replaced, the next would only queue behind it: ask AWS support, or `abort`"
+        }
+        Action::AwaitCopies { .. } => "; a copy that is stuck is replaced by itself",
+        _ => "",
+    }
 }
 
 const fn serving(serving: Serving) -> &'static str {

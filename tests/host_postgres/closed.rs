@@ -198,6 +198,46 @@ fn a_commit_behind_the_fence_refuses_the_commit_of_the_migration() {
     source.helper.call(Commit { epoch: 2 });
 }
 
+/// `archive_timeout` ends a segment whatever is written, and a checkpoint takes away those before it.
+#[test]
+fn the_log_since_the_fence_is_read_whatever_files_lie_beside_it() {
+    let source = closing();
+    let end_segments = || {
+        for _ in 0..3 {
+            through_the_helpers_door(&source, "SELECT pg_switch_wal()");
+            through_the_helpers_door(&source, "CHECKPOINT");
+        }
+    };
+    made_in_advance(&source, 40);
+    source.helper.call(fence(1, 120.0));
+    end_segments();
+    through_the_helpers_door(&source, "CREATE TABLE sneaked_in ()");
+    let refused = source
+        .helper
+        .ask(Commit { epoch: 1 })
+        .expect_err("a commit three segments later");
+    assert!(
+        refused.to_string().contains("behind the fence, the first"),
+        "{refused}"
+    );
+    source.helper.call(Unfence { epoch: 1 });
+
+    source.helper.call(fence(2, 120.0));
+    end_segments();
+    source.helper.call(Commit { epoch: 2 });
+}
+
+/// Empty segments of the log for later, as the server makes them.
+fn made_in_advance(source: &Source, count: u32) {
+    let log = source.cluster.data.join("pg_wal");
+    for number in 0..count {
+        let segment = fs::File::create(log.join(format!("0000000100000001{number:08X}")));
+        segment
+            .and_then(|file| file.set_len(16 << 20))
+            .expect("it can be written");
+    }
+}
+
 #[test]
 fn what_no_rule_binds_is_refused_before_anything_is_closed() {
     let source = closing();

@@ -68,7 +68,9 @@ impl View<'_> {
             | FailureClass::Gone => true,
             // Somebody logs in again, or a role's session is renewed, hours later: the source serves meanwhile.
             FailureClass::Credentials => fenced && failing.count >= most,
-            FailureClass::Transient | FailureClass::Unknown => failing.count >= most,
+            FailureClass::Transient | FailureClass::Unknown | FailureClass::Interrupted => {
+                failing.count >= most
+            }
         };
         if hopeless {
             return Retry::GivenUp(failing.clone());
@@ -120,13 +122,14 @@ fn given_up(failing: &Failing) -> Next {
                 "{step} failed for good: {message}; the source serves, nothing is fenced"
             ),
         },
-        FailureClass::Transient | FailureClass::Unknown | FailureClass::Credentials => {
-            Next::AwaitOperator {
-                reason: format!(
-                    "{step} failed {count} times in a row, last: {message}; the source serves; run the \
+        FailureClass::Transient
+        | FailureClass::Unknown
+        | FailureClass::Credentials
+        | FailureClass::Interrupted => Next::AwaitOperator {
+            reason: format!(
+                "{step} failed {count} times in a row, last: {message}; the source serves; run the \
                  same command to go on"
-                ),
-            }
-        }
+            ),
+        },
     }
 }

@@ -120,6 +120,7 @@ fn the_chain_goes_from_preflight_to_cut_over() {
 
 #[test]
 fn failures_before_the_fence_leave_the_source_serving() {
+    let heard_often = format!("preflight s0{}", " a0!o".repeat(30));
     let table = [
         ("preflight s0!t", "wait 5"),
         ("preflight s0!t s0!t s0!t", "wait 20"),
@@ -132,6 +133,9 @@ fn failures_before_the_fence_leave_the_source_serving() {
         ("preflight s0!p op:resume", "r00.snapshot"),
         ("preflight s0 a0!p", "r00.snapshot"),
         ("preflight s0 a0!t", "wait 5"),
+        ("preflight s0 a0!t a0!o", "wait 5"),
+        ("preflight s0 a0!o", "r00.await-snapshots"),
+        (&heard_often, "r00.await-snapshots"),
         ("preflight s0 a0 d0 h0 c0 w0!p", "r00.copy"),
         ("preflight s0 op:abort", "stop aborted"),
     ];

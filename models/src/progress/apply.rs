@@ -105,6 +105,9 @@ impl Progress {
 
     fn failed(&mut self, at: Timestamp, action: &Action, class: FailureClass, message: &str) {
         self.running = None;
+        if class == FailureClass::Interrupted {
+            return;
+        }
         self.lost_ground(action, class);
         let step = action.step_id();
         let before = self.failing.get(&step);

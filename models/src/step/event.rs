@@ -26,6 +26,8 @@ pub enum FailureClass {
     Lineage,
     /// What the step works on is gone: its round is given up, and the next one takes its place.
     Gone,
+    /// A mere wait was left to hear the operator. No failure: not counted, gone on with at once.
+    Interrupted,
 }
 
 /// One entry of the journal.

@@ -163,9 +163,10 @@ fn code_of(error: &SyncError) -> ErrorCode {
 /// Expired credentials are renewed by whoever asks again.
 fn cloud_code(error: &CloudError) -> ErrorCode {
     match error.class {
-        FailureClass::Transient | FailureClass::Unknown | FailureClass::Credentials => {
-            ErrorCode::Service
-        }
+        FailureClass::Transient
+        | FailureClass::Unknown
+        | FailureClass::Credentials
+        | FailureClass::Interrupted => ErrorCode::Service,
         FailureClass::Integrity | FailureClass::Lineage | FailureClass::Gone => ErrorCode::NotABase,
         FailureClass::Permanent => ErrorCode::Refused,
     }

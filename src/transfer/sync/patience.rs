@@ -49,7 +49,7 @@ impl Patience {
         seed: u64,
     ) -> Result<(), SyncError> {
         match error.class {
-            FailureClass::Transient | FailureClass::Unknown => {}
+            FailureClass::Transient | FailureClass::Unknown | FailureClass::Interrupted => {}
             FailureClass::Permanent
             | FailureClass::Credentials
             | FailureClass::Integrity

@@ -23,6 +23,11 @@ const RELOAD_WAIT: Duration = Duration::from_secs(20);
 const RELOAD_POLL: Duration = Duration::from_millis(50);
 /// A database the helper's own rule does not let it into: every cluster has it.
 const NOT_OURS: &str = "template1";
+/// The log that is kept, MiB: what is kept anyway, or 64 segments. Few are begun while nobody writes, but
+/// `archive_timeout` may end one, and a checkpoint after that would take the one with the fence's position away.
+const KEPT_WAL_MIB: &str = "SELECT greatest(
+ (SELECT setting::bigint FROM pg_settings WHERE name = 'wal_keep_size'),
+ (SELECT 64 * setting::bigint / 1048576 FROM pg_settings WHERE name = 'wal_segment_size'))";
 
 /// What the server says of itself.
 const IDENTITY: &str = "SELECT json_build_object(
@@ -57,7 +62,7 @@ struct Identity {
 pub fn close(postgres: &Postgres, epoch: u64) -> Result<FenceReply, Refusal> {
     require_closable(postgres)?;
     let config = &postgres.config;
-    marker::quieten(&config.data_directory, epoch)?;
+    marker::quieten(&config.data_directory, epoch, kept_wal_mib(postgres)?)?;
     hba::close(&config.hba_file(), epoch, &config.superuser)?;
     reload(postgres)?;
     require_rejecting(postgres)?;
@@ -88,6 +93,12 @@ fn facts(
         transactions: identity.next_transaction.map(|next| next.saturating_sub(1)),
         started_at: Some(identity.started_at),
     })
+}
+
+fn kept_wal_mib(postgres: &Postgres) -> Result<u64, Refusal> {
+    let kept = postgres.open().query(&[&KEPT_WAL_MIB.replace('\n', " ")])?;
+    kept.parse()
+        .map_err(|_| database(format!("the size of the log is no number: \"{kept}\"")))
 }
 
 /// What an inspection refuses, and what only this fence cannot do without.

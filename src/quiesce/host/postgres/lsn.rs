@@ -16,6 +16,17 @@ pub fn parse(text: &str) -> Result<u64, Refusal> {
     }
 }
 
+/// Name of the log's file that holds `position` (`XLogFileName` of `xlog_internal.h`).
+#[must_use]
+pub fn segment(timeline: u64, position: u64, segment_bytes: u64) -> String {
+    let (number, in_a_group) = (position / segment_bytes, (1 << 32) / segment_bytes);
+    format!(
+        "{timeline:08X}{:08X}{:08X}",
+        number / in_a_group,
+        number % in_a_group
+    )
+}
+
 /// Refuses unless `reached` is at or after `wanted`.
 ///
 /// # Errors
@@ -49,6 +60,17 @@ mod tests {
             require_reached("0/301", "0/300").unwrap_err().code,
             ErrorCode::NotProved
         );
+    }
+
+    #[test]
+    fn a_segment_is_named_as_the_server_names_it() {
+        let name = |text, bytes| segment(1, parse(text).unwrap(), bytes);
+        assert_eq!(name("0/1E4E820", 16 << 20), "000000010000000000000001");
+        assert_eq!(name("0/2000000", 16 << 20), "000000010000000000000002");
+        assert_eq!(name("A/FF000028", 16 << 20), "000000010000000A000000FF");
+        assert_eq!(name("A/FF000028", 1 << 20), "000000010000000A00000FF0");
+        assert_eq!(name("A/FF000028", 1 << 30), "000000010000000A00000003");
+        assert_eq!(segment(26, 1 << 32, 64 << 20), "0000001A0000000100000000");
     }
 
     #[test]

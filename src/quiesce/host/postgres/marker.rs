@@ -26,14 +26,19 @@ pub fn place(data_directory: &Path, epoch: u64) -> Result<(), Refusal> {
     })
 }
 
-/// For a server that goes on behind its fence: no autovacuum, which would commit. Durably, and idempotent; read at the
-/// next reload.
+/// For a server that goes on behind its fence: no autovacuum, which would commit, and the log since the fence kept,
+/// which proves that nobody did. Durably, and idempotent; read at the next reload.
 ///
 /// # Errors
 /// `database` when the file cannot be written.
-pub fn quieten(data_directory: &Path, epoch: u64) -> Result<(), Refusal> {
+pub fn quieten(data_directory: &Path, epoch: u64, kept_wal_mib: u64) -> Result<(), Refusal> {
+    let settings = [
+        "autovacuum = off".to_owned(),
+        format!("wal_keep_size = '{kept_wal_mib}MB'"),
+    ];
     rewrite(data_directory, |lines| {
-        format!("{lines}autovacuum = off # {SETTING} of epoch {epoch}\n")
+        let ours = settings.map(|setting| format!("{setting} # {SETTING} of epoch {epoch}\n"));
+        lines + &ours.concat()
     })
 }
 
@@ -116,9 +121,12 @@ mod tests {
                 && placed.contains("epoch 4")
         );
         assert!(is_placed(&directory).unwrap());
-        quieten(&directory, 5).unwrap();
+        quieten(&directory, 5, 1024).unwrap();
         let quiet = fs::read_to_string(path(&directory)).unwrap();
-        assert!(quiet.ends_with("autovacuum = off # snapmigrate_fence of epoch 5\n"));
+        assert!(quiet.ends_with(
+            "autovacuum = off # snapmigrate_fence of epoch 5\n\
+             wal_keep_size = '1024MB' # snapmigrate_fence of epoch 5\n"
+        ));
         assert!(
             !is_placed(&directory).unwrap(),
             "one that goes on may start"

@@ -35,6 +35,8 @@ pub struct Control {
     pub timeline: u64,
     /// Database system identifier.
     pub system_identifier: String,
+    /// Bytes per WAL segment, a power of two from 1 MiB to 1 GiB.
+    pub segment_bytes: u64,
     /// Latest checkpoint's NextXID, with its epoch: how many transactions were begun.
     pub transactions: Option<u64>,
 }
@@ -262,13 +264,16 @@ fn parse_control(text: &str) -> Result<Control, Refusal> {
         line.map(|value| value.trim().to_owned())
             .ok_or_else(|| database(format!("pg_controldata does not show \"{name}\"")))
     };
-    let timeline = field("Latest checkpoint's TimeLineID")?;
+    let number = |name: &str| {
+        let value = field(name)?;
+        let parsed = value.parse::<u64>().ok().filter(|number| *number > 0);
+        parsed.ok_or_else(|| database(format!("\"{name}\" is \"{value}\", not a number")))
+    };
     Ok(Control {
         state: field("Database cluster state")?,
         checkpoint_lsn: field("Latest checkpoint location")?,
-        timeline: timeline
-            .parse()
-            .map_err(|_| database(format!("timeline \"{timeline}\" is not a number")))?,
+        timeline: number("Latest checkpoint's TimeLineID")?,
+        segment_bytes: number("Bytes per WAL segment")?,
         system_identifier: field("Database system identifier")?,
         transactions: field("Latest checkpoint's NextXID")
             .ok()
@@ -296,6 +301,7 @@ Latest checkpoint location:           0/3000028
 Latest checkpoint's REDO location:    0/3000028
 Latest checkpoint's TimeLineID:       1
 Latest checkpoint's NextXID:          1:745
+Bytes per WAL segment:                16777216
 ";
 
     #[test]
@@ -311,6 +317,7 @@ Latest checkpoint's NextXID:          1:745
         );
         assert_eq!(control.system_identifier, "7412345678901234567");
         assert_eq!(control.transactions, Some((1 << 32) + 745));
+        assert_eq!(control.segment_bytes, 16 << 20);
     }
 
     #[test]

@@ -25,29 +25,26 @@ pub fn require_no_commits(
     from: &str,
     until: &str,
 ) -> Result<(), Refusal> {
-    if lsn::parse(until)? <= lsn::parse(from)? {
+    let (first, after) = (lsn::parse(from)?, lsn::parse(until)?);
+    if after <= first {
         return Ok(());
     }
-    let (logs, timeline) = (
-        server
-            .config
-            .data_directory
-            .join("pg_wal")
-            .display()
-            .to_string(),
-        timeline.to_string(),
-    );
+    let logs = server.config.data_directory.join("pg_wal");
+    let logs = logs.display().to_string();
+    // Named, for otherwise it takes the segments' size from whichever file comes first, and one made in advance is empty.
+    let bytes = server.control()?.segment_bytes;
+    let segments = [first, after - 1].map(|position| lsn::segment(timeline, position, bytes));
     let arguments = [
         "--path",
         &logs,
-        "--timeline",
-        &timeline,
         "--start",
         from,
         "--end",
         until,
         "--rmgr",
         "Transaction",
+        &segments[0],
+        &segments[1],
     ];
     let records = server
         .run("pg_waldump", &arguments, READ)
