@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::cloud::{Cloud, Tags};
 
 /// An empty lookup after a lost answer is repeated for so long.
-const LAG_SECONDS: f64 = 120.0;
+pub(super) const LAG_SECONDS: f64 = 120.0;
 
 /// Pause between lookups.
 const PAUSE: Duration = Duration::from_secs(5);

@@ -3,7 +3,8 @@
 use snapmigrate_models::step::{Action, CompletedSnapshot, MadeSnapshot, StepResult};
 
 use super::Context;
-use super::snapshots::{Replaceable, discard, sorted};
+use super::discard::discard;
+use super::snapshots::{Replaceable, sorted};
 use crate::cloud::CopyRequest;
 use crate::execute::adopt::{self, Found};
 use crate::execute::failure::Failure;
@@ -40,9 +41,7 @@ impl Context<'_> {
                 Some(self.stuck_before()),
             )
             .await?;
-            for snapshot in &found.spare {
-                discard(cloud, &snapshot.snapshot).await?;
-            }
+            discard(cloud, self.clock, found.spare.iter().map(|s| &s.snapshot)).await?;
         }
         if found.usable.is_empty() {
             self.base_stands(round).await?;

@@ -13,7 +13,8 @@ use snapmigrate_models::step::{
 use snapmigrate_models::units::Timestamp;
 
 use super::Context;
-use super::snapshots::{discard, sorted};
+use super::discard::discard;
+use super::snapshots::sorted;
 use crate::cloud::VolumeRequest;
 use crate::execute::adopt;
 use crate::execute::failure::Failure;
@@ -274,9 +275,7 @@ impl Context<'_> {
         if self.attempt > 1 {
             let lost = self.answer_was_lost(&step);
             found = adopt::find(target, self.clock, &tags, &self.volumes(), lost, None).await?;
-            for snapshot in &found.spare {
-                discard(target, &snapshot.snapshot).await?;
-            }
+            discard(target, self.clock, found.spare.iter().map(|s| &s.snapshot)).await?;
         }
         let mut kept = Vec::new();
         for pair in &self.progress.restored {
@@ -353,12 +352,10 @@ impl Context<'_> {
             return Ok(());
         }
         let tags = step_tags(self.plan, &Action::KeepTarget.step_id());
-        for snapshot in self.sides.target.snapshots_tagged(&tags).await? {
-            if snapshot.tags.contains_key(VOLUME_TAG) {
-                discard(&self.sides.target, &snapshot.snapshot).await?;
-            }
-        }
-        Ok(())
+        let mut kept = self.sides.target.snapshots_tagged(&tags).await?;
+        kept.retain(|snapshot| snapshot.tags.contains_key(VOLUME_TAG));
+        let kept = kept.iter().map(|snapshot| &snapshot.snapshot);
+        discard(&self.sides.target, self.clock, kept).await
     }
 }
 

@@ -8,7 +8,7 @@ use snapmigrate_models::step::{Action, FailureClass, MadeSnapshot, StepResult};
 use snapmigrate_models::units::Timestamp;
 
 use super::Context;
-use super::snapshots::discard;
+use super::discard::discard;
 use crate::cloud::CloudError;
 use crate::execute::adopt;
 use crate::execute::failure::Failure;
@@ -97,9 +97,8 @@ impl Context<'_> {
             )),
         };
         if let Ok(set) = &taken.answer {
-            for made in set {
-                discard(&self.sides.source, &made.snapshot).await?;
-            }
+            let made = set.iter().map(|made| &made.snapshot);
+            discard(&self.sides.source, self.clock, made).await?;
         } else if doubt.class == FailureClass::Unknown {
             self.discard_tagged(step, true).await?;
         }
@@ -135,10 +134,8 @@ impl Context<'_> {
         let (cloud, tags) = (&self.sides.source, step_tags(self.plan, step));
         let found =
             adopt::find(cloud, self.clock, &tags, &self.volumes(), answer_lost, None).await?;
-        for snapshot in found.usable.values().chain(&found.spare) {
-            discard(cloud, &snapshot.snapshot).await?;
-        }
-        Ok(())
+        let found = found.usable.values().chain(&found.spare);
+        discard(cloud, self.clock, found.map(|s| &s.snapshot)).await
     }
 
     async fn require_lease(&self, epoch: u64) -> Result<(), Failure> {

@@ -8,6 +8,7 @@ mod copies;
 mod cutover;
 mod delta;
 mod direct;
+mod discard;
 mod earlier;
 mod freeze;
 mod gate;

@@ -10,14 +10,18 @@ use snapmigrate_models::step::{Action, CompletedSnapshot, MadeSnapshot, StepResu
 use snapmigrate_models::units::Timestamp;
 
 use super::Context;
+use super::discard::discard;
 use crate::cloud::Cloud;
 use crate::execute::adopt::{self, Found};
 use crate::execute::failure::{Failure, is_not_found};
 use crate::execute::names::{description, step_tags};
 
-/// A snapshot may be invisible for so long after its creation; later it is gone (EC2 API, eventual
-/// consistency: minutes).
-const GRACE_SECONDS: i64 = 600;
+/// A snapshot that is not found for so long is gone; until then it may not be seen yet (EC2 API, eventual consistency:
+/// minutes). By the own stopwatch: when the service says that it was made is another clock's word.
+const GRACE_SECONDS: f64 = 600.0;
+
+/// The same behind the fence, where every second is downtime and another set is made soon.
+const GRACE_FENCED_SECONDS: f64 = 120.0;
 
 /// EBS asks for 15 s between snapshots of one volume (EC2 API errors,
 /// SnapshotCreationPerVolumeRateExceeded); one more for clocks that differ.
@@ -108,9 +112,7 @@ impl Context<'_> {
         if !complete {
             spare.extend(set.iter().cloned());
         }
-        for snapshot in &spare {
-            discard(cloud, &snapshot.snapshot).await?;
-        }
+        discard(cloud, self.clock, spare.iter().map(|s| &s.snapshot)).await?;
         Ok(complete.then(|| sorted(set.iter().map(made).collect())))
     }
 
@@ -214,6 +216,10 @@ impl Context<'_> {
     ) -> Result<Vec<CompletedSnapshot>, Failure> {
         let ids: Vec<SnapshotId> = pending.iter().map(|made| made.snapshot.clone()).collect();
         let poll = self.poll();
+        let grace = match self.deadline {
+            None => GRACE_SECONDS,
+            Some(_) => GRACE_FENCED_SECONDS,
+        };
         loop {
             match cloud.describe_snapshots(&ids).await {
                 Ok(facts) => {
@@ -221,7 +227,7 @@ impl Context<'_> {
                         return Ok(done);
                     }
                 }
-                Err(error) if is_not_found(&error) && !self.in_grace(pending) => {
+                Err(error) if is_not_found(&error) && poll.waited_seconds() >= grace => {
                     return Err(Failure::permanent(format!("a snapshot is gone: {error}")));
                 }
                 Err(error) if is_not_found(&error) => {}
@@ -246,11 +252,6 @@ impl Context<'_> {
         let seconds = (base * STUCK_FACTOR).max(LEAST_STUCK_SECONDS);
         let span = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
         self.clock.now() - TimeDelta::from_std(span).unwrap_or(TimeDelta::days(365))
-    }
-
-    fn in_grace(&self, pending: &[MadeSnapshot]) -> bool {
-        let newest = pending.iter().map(|made| made.started_at).max();
-        newest.is_some_and(|at| self.clock.now() - at < TimeDelta::seconds(GRACE_SECONDS))
     }
 
     fn all_completed(
@@ -295,12 +296,4 @@ pub(super) fn made(facts: &SnapshotFacts) -> MadeSnapshot {
 pub(super) fn sorted(mut set: Vec<MadeSnapshot>) -> Vec<MadeSnapshot> {
     set.sort_by(|a, b| a.volume.cmp(&b.volume));
     set
-}
-
-/// Deletes a snapshot of ours; one that is gone already is as good.
-pub(super) async fn discard(cloud: &Cloud, snapshot: &SnapshotId) -> Result<(), Failure> {
-    match cloud.delete_snapshot(snapshot).await {
-        Err(error) if !is_not_found(&error) => Err(error.into()),
-        _ => Ok(()),
-    }
 }

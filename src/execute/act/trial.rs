@@ -7,13 +7,11 @@ use snapmigrate_models::step::{Action, StepResult, TriedRestore, VolumePair};
 
 use super::Context;
 use crate::cloud::VolumeRequest;
-use crate::execute::failure::{Failure, is_not_found};
+use crate::execute::adopt::LAG_SECONDS;
+use crate::execute::failure::Failure;
 use crate::execute::names::{client_token, step_tags, volume_tags};
 use crate::quiesce::channel::HostError;
 use crate::quiesce::protocol::{BringUp, ErrorCode, MountRequest, TakeDown};
-
-/// A volume of an interrupted attempt shows up in lookups within this time.
-const LAG_SECONDS: f64 = 120.0;
 
 /// Where a log begins: a round has no fence to reach.
 const NO_LSN: &str = "0/0";
@@ -150,27 +148,9 @@ impl Context<'_> {
 
     async fn remove_tried(&self, step: &str) -> Result<(), Failure> {
         self.stop_tried().await?;
-        let target = &self.sides.target;
         let volumes = self.tried_volumes(step).await?;
-        for facts in volumes.iter().filter(|facts| facts.attached_to.is_some()) {
-            match target.detach_volume(&facts.volume).await {
-                Err(error) if !is_not_found(&error) => return Err(error.into()),
-                _ => {}
-            }
-        }
-        let ids: Vec<VolumeId> = volumes.into_iter().map(|facts| facts.volume).collect();
-        if !ids.is_empty() {
-            let detached = |v: &VolumeFacts| v.state == "available";
-            self.await_volumes(&ids, "volumes of the trial are not detached yet", detached)
-                .await?;
-        }
-        for volume in &ids {
-            match target.delete_volume(volume).await {
-                Err(error) if !is_not_found(&error) => return Err(error.into()),
-                _ => {}
-            }
-        }
-        Ok(())
+        self.remove_volumes(&volumes, "volumes of the trial are not detached yet")
+            .await
     }
 
     /// A volume is detached only from a host that has let go of it; one on which nothing was brought up has.

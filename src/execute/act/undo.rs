@@ -8,14 +8,12 @@ use snapmigrate_models::progress::RoundProgress;
 use snapmigrate_models::step::{Action, StepResult};
 
 use super::Context;
-use super::snapshots::discard;
-use crate::execute::failure::{Failure, is_not_found};
+use super::discard::discard;
+use crate::execute::adopt::LAG_SECONDS;
+use crate::execute::failure::Failure;
 use crate::execute::names::{plan_tags, step_tags};
 use crate::quiesce::channel::{Channel, HostError};
 use crate::quiesce::protocol::{ErrorCode, FenceState, Status, TakeDown, Unfence};
-
-/// A volume of an interrupted attempt shows up in lookups within this time.
-const LAG_SECONDS: f64 = 120.0;
 
 impl Context<'_> {
     pub(super) async fn take_down(&self) -> Result<StepResult, Failure> {
@@ -67,23 +65,9 @@ impl Context<'_> {
         let volumes = self.restored_volumes().await?;
         let ids: Vec<VolumeId> = volumes.keys().cloned().collect();
         self.let_go(&ids).await?;
-        for facts in volumes.values().filter(|facts| facts.attached_to.is_some()) {
-            match self.sides.target.detach_volume(&facts.volume).await {
-                Err(error) if !is_not_found(&error) => return Err(error.into()),
-                _ => {}
-            }
-        }
-        if !ids.is_empty() {
-            let detached = |v: &VolumeFacts| v.state == "available";
-            self.await_volumes(&ids, "volumes are not detached yet", detached)
-                .await?;
-        }
-        for volume in &ids {
-            match self.sides.target.delete_volume(volume).await {
-                Err(error) if !is_not_found(&error) => return Err(error.into()),
-                _ => {}
-            }
-        }
+        let volumes: Vec<VolumeFacts> = volumes.into_values().collect();
+        self.remove_volumes(&volumes, "volumes are not detached yet")
+            .await?;
         Ok(StepResult::Done)
     }
 
@@ -131,14 +115,12 @@ impl Context<'_> {
             .iter()
             .filter_map(|planned| planned.reusable_base.as_ref())
             .collect();
-        for (snapshot, copy) in self.progress.superfluous() {
-            if !foreign.contains(&snapshot) {
-                discard(&self.sides.source, &snapshot).await?;
-            }
-            if let Some(copy) = copy {
-                discard(&self.sides.target, &copy).await?;
-            }
-        }
+        let superfluous = self.progress.superfluous();
+        let made = superfluous.iter().map(|(snapshot, _)| snapshot);
+        let made = made.filter(|snapshot| !foreign.contains(snapshot));
+        discard(&self.sides.source, self.clock, made).await?;
+        let copies = superfluous.iter().filter_map(|(_, copy)| copy.as_ref());
+        discard(&self.sides.target, self.clock, copies).await?;
         Ok(StepResult::Done)
     }
 
@@ -157,11 +139,9 @@ impl Context<'_> {
         }
         copies.extend(self.progress.kept.iter().map(|kept| kept.snapshot.clone()));
         for (side, known) in [(&self.sides.source, made), (&self.sides.target, copies)] {
-            for found in side.snapshots_tagged(&tags).await? {
-                if known.contains(&found.snapshot) {
-                    discard(side, &found.snapshot).await?;
-                }
-            }
+            let mut found = side.snapshots_tagged(&tags).await?;
+            found.retain(|found| known.contains(&found.snapshot));
+            discard(side, self.clock, found.iter().map(|found| &found.snapshot)).await?;
         }
         Ok(StepResult::Done)
     }
