@@ -115,6 +115,7 @@ async fn run_on(
         claimant: claimant(machine),
         goal: Goal { cutover: true },
         control: Control::none(),
+        notice: &|_| {},
         watcher: &mut watcher,
     };
     tokio::select! {

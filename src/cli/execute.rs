@@ -216,6 +216,7 @@ pub(super) async fn drive(
             cutover: args.cutover,
         },
         control,
+        notice: &|text| ui.note(text),
         watcher: &mut watcher,
     };
     let ended = execute(&sides, &mut journal, run).await;

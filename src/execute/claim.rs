@@ -54,16 +54,36 @@ impl Holder<'_> {
     ///
     /// # Errors
     /// [`CloudError`] that another attempt does not mend.
-    pub(super) async fn claim(&self, control: &Control) -> Result<Option<Ended>, CloudError> {
+    pub(super) async fn claim(
+        &self,
+        control: &Control,
+        notice: &dyn Fn(&str),
+    ) -> Result<Option<Ended>, CloudError> {
+        let mut told = String::new();
         loop {
             match self.once().await {
                 Ok(None) => return Ok(None),
                 Ok(Some(other)) => return Ok(Some(held(&self.plan.claim_parameter(), &other))),
                 Err(error) if !passes(&error) => return Err(error),
                 Err(_) if control.stop_asked() => return Ok(Some(unknown())),
-                Err(_) => self.clock.sleep(Duration::from_secs(PAUSE_SECONDS)).await,
+                Err(error) => {
+                    let why = error.to_string();
+                    if told != why {
+                        notice(&self.waits_for(&why));
+                        told = why;
+                    }
+                    self.clock.sleep(Duration::from_secs(PAUSE_SECONDS)).await;
+                }
             }
         }
+    }
+
+    fn waits_for(&self, why: &str) -> String {
+        format!(
+            "waiting for the claim of the source (SSM parameter {}), asked for every {PAUSE_SECONDS} s; nothing is done \
+             before it is known who else runs: {why}",
+            self.plan.claim_parameter()
+        )
     }
 
     /// Whoever else holds it.

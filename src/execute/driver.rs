@@ -29,6 +29,8 @@ pub struct Run<'a> {
     pub goal: Goal,
     /// Ways to speak to the run.
     pub control: Control,
+    /// Told what holds up the start, when nothing may be journaled yet.
+    pub notice: &'a dyn Fn(&str),
     /// Told each entry after it is durable.
     pub watcher: &'a mut dyn FnMut(&Entry, &Progress),
 }
@@ -52,7 +54,7 @@ pub async fn execute(
         clock: run.clock,
         claimant: &claimant,
     };
-    let claimed = holder.claim(&run.control).await;
+    let claimed = holder.claim(&run.control, run.notice).await;
     if let Some(other) = claimed.map_err(ExecuteError::Claim)? {
         return Ok(other);
     }

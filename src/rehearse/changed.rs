@@ -3,7 +3,7 @@
 
 mod service;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +32,8 @@ struct Play {
     stage: Stage,
     sides: Sides,
     journal: Journal,
+    /// What was said before anything could be journaled.
+    notices: RefCell<Vec<String>>,
 }
 
 fn scenario(name: &str) -> Scenario {
@@ -73,6 +75,7 @@ impl Play {
         Self {
             sides,
             journal: Journal::in_memory(&plan).expect("a journal"),
+            notices: RefCell::default(),
             stage,
         }
     }
@@ -99,6 +102,7 @@ impl Play {
             claimant: run::rehearsing(),
             goal: Goal { cutover: true },
             control: Control::none(),
+            notice: &|text| self.notices.borrow_mut().push(text.to_owned()),
             watcher: &mut watcher,
         };
         tokio::select! {
@@ -298,6 +302,32 @@ async fn hours_without_credentials_are_waited_for() {
         play.failed(FailureClass::Credentials) > 10,
         "asked again and again"
     );
+}
+
+/// Who else runs is not known then: nothing is done, and it is said once what is waited for.
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_cannot_be_asked_for_is_waited_for_and_says_so() {
+    let out = Arc::new(AtomicBool::new(false));
+    let mut play = Play::over("tiny.toml", |lab| expired(lab, &out)).await;
+    out.store(true, Ordering::SeqCst);
+    let shared = Arc::clone(&out);
+    let half_an_hour = async {
+        tokio::time::sleep(Duration::from_secs(1800)).await;
+        shared.store(false, Ordering::SeqCst);
+        std::future::pending::<()>().await;
+    };
+    let begun = |event: &Event| matches!(event, Event::Started { .. });
+    let ended = tokio::select! {
+        ended = play.until(begun) => ended,
+        () = half_an_hour => None,
+    };
+    assert_eq!(ended, None, "it begins when it may");
+    assert!(!play.journal.recorded().entries.is_empty());
+    let notices = play.notices.borrow();
+    let [notice] = notices.as_slice() else {
+        panic!("said once: {notices:?}");
+    };
+    assert!(notice.starts_with("waiting for the claim"), "{notice}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -275,6 +275,7 @@ async fn one_life(
         claimant: run::rehearsing(),
         goal: Goal { cutover: true },
         control: Control::none(),
+        notice: &|_| {},
         watcher: &mut watcher,
     };
     let ended = tokio::select! {

@@ -97,6 +97,7 @@ pub(super) async fn carry_out(
             claimant: rehearsing(),
             goal: wish.goal,
             control: Control::none(),
+            notice: &|_| {},
             watcher,
         };
         let ended = execute(&sides, journal, run).await?;
@@ -222,6 +223,7 @@ mod tests {
                 claimant: rehearsing(),
                 goal: Goal { cutover },
                 control: Control::none(),
+                notice: &|_| {},
                 watcher: &mut |_, _| {},
             };
             let ended = execute(&sides, &mut journal, run)

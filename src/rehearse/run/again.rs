@@ -19,6 +19,7 @@ fn run<'a>(clock: Clock, watcher: Watcher<'a>) -> Run<'a> {
         claimant: rehearsing(),
         goal: Goal { cutover: true },
         control: Control::none(),
+        notice: &|_| {},
         watcher,
     }
 }
