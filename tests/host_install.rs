@@ -4,7 +4,7 @@ mod common;
 
 use common::lab::LabServer;
 use common::source::{Source, code, fence, source, until, writable};
-use common::sshd::Sshd;
+use common::sshd::{Sshd, programs};
 use common::tool::Tool;
 use common::{database::Database, text};
 use serde_json::Value;
@@ -15,12 +15,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::runtime::Runtime;
-
-fn programs() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_snapmigrate-host"))
-        .parent()
-        .expect("a program lies in a directory")
-}
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread()
@@ -41,7 +35,7 @@ fn channel(sshd: &Sshd, socket: &Path) -> Channel {
 #[test]
 fn a_login_carries_the_protocol_and_a_cut_connection_leaves_the_host_its_promises() {
     let source = source();
-    let sshd = Sshd::start(&source.disks.root.join("sshd"), programs());
+    let sshd = Sshd::start(&source.disks.root.join("sshd"));
     let (channel, runtime) = (channel(&sshd, &source.helper.socket), runtime());
     let hello = runtime.block_on(channel.call(Hello {})).expect("an answer");
     assert_eq!(hello.sha256.as_ref().map(String::len), Some(64));
@@ -98,7 +92,7 @@ struct Installed {
 impl Installed {
     fn begin() -> Self {
         let source = source();
-        let sshd = Sshd::start(&source.disks.root.join("sshd"), programs());
+        let sshd = Sshd::start(&source.disks.root.join("sshd"));
         let root = source.disks.root.join("installed");
         let path = sshd.path();
         let tool = Tool::new(&source.disks.root.join("operator"), &[("PATH", &path)]);

@@ -37,9 +37,14 @@ fn a_database_under_load_moves_to_another_region_and_account() {
 }
 
 #[test]
-fn a_database_with_its_log_on_a_second_volume_moves_too() {
-    let scene: Scene = Scene::begin(&[DATA, WAL], 600.0);
-    let executor = scene.execute();
+fn over_ssh_a_database_with_its_log_on_a_second_volume_moves_too() {
+    let scene: Scene = Scene::on(Stage::over_ssh(&[DATA, WAL], 600.0));
+    let mut executor = scene.execute();
+    let sshd = scene.stage.sshd.as_ref().expect("a way to the hosts");
+    for (event, action) in [("finished", "fence"), ("started", "prove")] {
+        scene.stage.await_event(&mut executor, event, action);
+        sshd.cut();
+    }
     scene.conclude(executor);
 }
 

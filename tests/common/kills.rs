@@ -192,7 +192,7 @@ fn reaches<D: Database>(scene: &Scene<D>, executor: &mut Running, phase: usize) 
 
 /// Runs the same command until it says that it is over.
 fn finish<D: Database>(scene: &mut Scene<D>, executor: Running) -> i32 {
-    let mut executor = executor;
+    let (mut executor, mut asked) = (executor, Vec::new());
     for attempt in 0..4 {
         let (status, said) = executor.wait(PATIENCE);
         match status.code() {
@@ -200,8 +200,12 @@ fn finish<D: Database>(scene: &mut Scene<D>, executor: Running) -> i32 {
             Some(5) => executor = scene.stage.execute(&format!("again-{attempt}")),
             _ => panic!("{status}: {said:?}"),
         }
+        asked.push(said.concat());
     }
-    panic!("the operator was asked again and again");
+    panic!(
+        "the operator was asked again and again:\n{}",
+        asked.join("\n\n")
+    );
 }
 
 fn kill<D: Database>(scene: &mut Scene<D>, executor: Running, victim: Victim) -> Running {

@@ -18,9 +18,15 @@ pub struct Sshd {
     child: Child,
 }
 
+/// Where our programs are.
+pub fn programs() -> &'static Path {
+    let helper = Path::new(env!("CARGO_BIN_EXE_snapmigrate-host"));
+    helper.parent().expect("a program lies in a directory")
+}
+
 impl Sshd {
-    /// Starts one whose logins find programs in `programs` first.
-    pub fn start(directory: &Path, programs: &Path) -> Self {
+    /// Starts one whose logins find our programs first.
+    pub fn start(directory: &Path) -> Self {
         fs::create_dir_all(directory.join("bin")).expect("a directory can be made");
         fs::create_dir_all("/run/sshd").expect("sshd's directory can be made");
         let file = |name: &str| text(&directory.join(name));
@@ -44,7 +50,7 @@ impl Sshd {
              SetEnv PATH={}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin\n",
             file("host_key"),
             file("authorized_keys"),
-            text(programs)
+            text(programs())
         );
         fs::write(file("sshd_config"), server).expect("a configuration can be written");
         let host_key = fs::read_to_string(file("host_key.pub")).expect("the key was made");

@@ -6,6 +6,7 @@ use super::helper::Helper;
 use super::lab::LabServer;
 use super::postgres::Cluster;
 use super::source::until;
+use super::sshd::Sshd;
 use super::tool::{Running, Tool};
 use super::{require_machine, text};
 use serde_json::Value;
@@ -44,6 +45,8 @@ pub struct Stage<D: Database = Cluster> {
     pub mounts: Vec<PathBuf>,
     /// Source volumes.
     pub volumes: Vec<&'static str>,
+    /// The way to both hosts, when it is one.
+    pub sshd: Option<Sshd>,
     disks: Disks,
 }
 
@@ -69,6 +72,16 @@ impl<D: Database> Stage<D> {
         stage.write_policy("copy", lease_seconds, |helper| {
             format!("exec:{relay} relay --socket {}", text(&helper.socket))
         });
+        stage
+    }
+
+    /// With logins to both hosts through a real ssh.
+    pub fn over_ssh(volumes: &[&'static str], lease_seconds: f64) -> Self {
+        let mut stage = Self::built(volumes, |cluster| cluster);
+        let sshd = Sshd::start(&stage.disks.root.join("sshd"));
+        stage.tool.set("PATH", &sshd.path());
+        stage.write_policy("copy", lease_seconds, |helper| sshd.address(&helper.socket));
+        stage.sshd = Some(sshd);
         stage
     }
 
@@ -114,6 +127,7 @@ impl<D: Database> Stage<D> {
             lab,
             mounts,
             volumes: volumes.to_vec(),
+            sshd: None,
             disks,
         }
     }

@@ -23,6 +23,11 @@ impl Tool {
         }
     }
 
+    /// Gives it one more variable.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// A file of the operator's.
     pub fn file(&self, name: &str) -> PathBuf {
         self.directory.join(name)
