@@ -185,6 +185,7 @@ fn a_whole_cutover_loses_no_commit_and_leaves_one_writer() {
     assert_stale(&target, Activate { epoch: 1 });
 
     let committed = source.helper.call(Commit { epoch: 2 });
+    source.cluster.killed_and_supervised(target.pid());
     let activated = target.call(Activate { epoch: 2 });
     assert_eq!(
         target.call(Activate { epoch: 2 }),

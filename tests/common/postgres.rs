@@ -101,6 +101,25 @@ impl Cluster {
         self.query_at(self.target_port, statement)
     }
 
+    /// SIGKILL of every server, and what a supervisor of the host with this process does then: a start in the open.
+    pub fn killed_and_supervised(&self, of_host: u32) {
+        for server in servers_of("/postgres", &text(&self.data)) {
+            let _ = rustix::process::kill_process(server, rustix::process::Signal::KILL);
+        }
+        let (mounts, log) = (
+            format!("--mount=/proc/{of_host}/ns/mnt"),
+            text(&self.sockets.join("supervised.log")),
+        );
+        let start = ["start", "-w", "-D", &text(&self.data), "-l", &log];
+        let started = || {
+            let (argv, pg_ctl) = (as_postgres(), text(&bin_directory().join("pg_ctl")));
+            let argv = [&["nsenter", &mounts], &argv[..], &[&pg_ctl], &start].concat();
+            super::try_run(&argv).status.success()
+        };
+        super::source::until("it is started", std::time::Duration::from_secs(20), started);
+        assert_eq!(self.query_target("SELECT pg_is_in_recovery()"), "t");
+    }
+
     /// One value of the source's.
     pub fn query(&self, statement: &str) -> String {
         self.query_at(self.port, statement)
@@ -277,14 +296,16 @@ pub fn program(name: &str, arguments: &[&str]) -> String {
 /// Runs one of PostgreSQL's programs as its user, whatever comes of it.
 pub fn try_program(name: &str, arguments: &[&str]) -> std::process::Output {
     let path = text(&bin_directory().join(name));
-    let user = [
+    super::try_run(&[&as_postgres()[..], &[&path[..]], arguments].concat())
+}
+
+const fn as_postgres() -> [&'static str; 4] {
+    [
         "setpriv",
         "--reuid=postgres",
         "--regid=postgres",
         "--init-groups",
-        &path,
-    ];
-    super::try_run(&[&user, arguments].concat())
+    ]
 }
 
 /// A port nobody listens at.

@@ -65,12 +65,16 @@ impl View<'_> {
             .find(|r| r.index == index && r.kind != RoundKind::Final)
     }
 
-    fn after_round(&self, last: u32) -> Next {
+    /// Whether another round before the final one follows; once the window is open only a base does, made anew for one
+    /// that was lost.
+    pub(super) fn goes_on_after(&self, last: u32) -> bool {
         let window_open = self.goal.cutover && gate::opens_at(*self) <= self.now;
         let next = self.planned(last + 1);
-        // A base that was lost is made anew before anything else.
-        let due = next.is_some_and(|next| !window_open || next.kind == RoundKind::Base);
-        if due {
+        next.is_some_and(|next| !window_open || next.kind == RoundKind::Base)
+    }
+
+    fn after_round(&self, last: u32) -> Next {
+        if self.goes_on_after(last) {
             return self.start_round(last + 1);
         }
         if self.goal.cutover {

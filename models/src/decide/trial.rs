@@ -8,12 +8,14 @@ use crate::step::Action;
 
 impl View<'_> {
     /// A restore of the round that has just arrived: when the operator says so, and once by the policy. By the policy
-    /// the base is tried only when no round is planned after it: its successors are sooner in the target.
+    /// the base is tried only when no round follows it: its successors are sooner in the target.
     pub(super) fn trial(&self, index: u32) -> Option<Next> {
         let progress = self.progress;
-        let first = progress.trial.number == 0 && (index > 0 || self.planned(1).is_none());
-        let by_policy = self.plan.policy.try_restore && self.goal.cutover && first;
-        if !self.may_try_restores() || !(progress.orders.trial || by_policy) {
+        let by_policy = || {
+            let wanted = self.plan.policy.try_restore && self.goal.cutover;
+            wanted && progress.trial.number == 0 && (index > 0 || !self.goes_on_after(index))
+        };
+        if !self.may_try_restores() || !(progress.orders.trial || by_policy()) {
             return None;
         }
         let reason = format!(
@@ -99,6 +101,16 @@ mod tests {
             let other = told(&plan, &arrived, cutover);
             assert!(!other.contains("try-restore"), "{other}");
         }
+    }
+
+    #[test]
+    fn a_base_is_tried_when_no_round_follows_it() {
+        let base = "preflight round0";
+        assert!(!told(&trying(), base, true).contains("try-restore"));
+        let now = format!("{base} op:cutover");
+        assert_eq!(told(&trying(), &now, true), "r00.try-restore.1");
+        let after = told(&trying(), &format!("{now} t0"), true);
+        assert!(!after.contains("try-restore"), "{after}");
     }
 
     #[test]

@@ -211,7 +211,7 @@ impl Engine for Postgres {
         let went_on = self.server.running()? == Running::Yes;
         self.remove_fence()?;
         self.server
-            .start_or_wait(|| self.open().in_recovery().is_ok())?;
+            .start_or_wait(Server::start, || self.open().in_recovery().is_ok())?;
         // Also after a helper that was killed between the file and the reload.
         if went_on {
             closed::reload(self)

@@ -194,15 +194,19 @@ impl Server {
         })
     }
 
-    /// Starts it, or waits while one that exists starts up or shuts down, until `serves`.
+    /// Calls `start`, or waits while a server that exists starts up or shuts down, until `serves`.
     ///
     /// # Errors
     /// `database` when it does not serve within the time limit of a start.
-    pub fn start_or_wait(&self, serves: impl Fn() -> bool) -> Result<(), Refusal> {
+    pub fn start_or_wait(
+        &self,
+        start: impl Fn(&Self) -> Result<(), Refusal>,
+        serves: impl Fn() -> bool,
+    ) -> Result<(), Refusal> {
         let deadline = Instant::now() + Duration::from_secs(self.config.start_seconds);
         while Instant::now() < deadline {
             match self.running()? {
-                Running::No => self.start()?,
+                Running::No => start(self)?,
                 Running::Yes if serves() => return Ok(()),
                 Running::Yes => thread::sleep(POLL),
             }

@@ -6,7 +6,7 @@
 //! upstream.
 
 use super::lsn;
-use super::server::Running;
+use super::server::{Running, Server};
 use super::{Postgres, database};
 use crate::quiesce::host::clock;
 use crate::quiesce::host::durable;
@@ -71,12 +71,9 @@ pub fn prove(postgres: &Postgres, expected: &Expected) -> Result<ProveReply, Ref
 /// # Errors
 /// `database`; the call can be repeated.
 pub fn activate(postgres: &Postgres) -> Result<ActivateReply, Refusal> {
-    let data = &postgres.config.data_directory;
     postgres.remove_fence()?;
-    if postgres.server.running()? == Running::No && data.join("standby.signal").exists() {
-        postgres.server.start_with(&isolation(postgres))?;
-    }
-    if let Ok(true) = postgres.closed().in_recovery() {
+    if is_standby(postgres) {
+        run_isolated(postgres)?;
         promote(postgres)?;
     }
     let activated_at = clock::wall();
@@ -91,9 +88,13 @@ pub fn activate(postgres: &Postgres) -> Result<ActivateReply, Refusal> {
             .transactions
             .map(|begun| begun + 1);
     }
+    // Started in the open it would stay a standby, and nobody would ever promote it.
+    if is_standby(postgres) {
+        return Err(database("the server ended before it was promoted"));
+    }
     postgres
         .server
-        .start_or_wait(|| postgres.open().in_recovery().is_ok())?;
+        .start_or_wait(Server::start, || postgres.open().in_recovery().is_ok())?;
     let probe = postgres.open().probe_commit()?;
     let timeline = timeline(
         &postgres
@@ -168,6 +169,23 @@ fn isolation(postgres: &Postgres) -> String {
         "synchronous_standby_names=''",
     ];
     settings.map(|setting| format!("-c {setting}")).join(" ")
+}
+
+/// Whether a start is a start as a standby; the promotion removes the file.
+fn is_standby(postgres: &Postgres) -> bool {
+    let signal = postgres.config.data_directory.join("standby.signal");
+    signal.exists()
+}
+
+/// Starts the standby where only the helper reaches it. One in the open was started by a supervisor, or by hand, after
+/// the isolated one had ended.
+fn run_isolated(postgres: &Postgres) -> Result<(), Refusal> {
+    if let Ok(true) = postgres.open().in_recovery() {
+        postgres.server.stop_own()?;
+    }
+    let start = |server: &Server| server.start_with(&isolation(postgres));
+    let serves = || postgres.closed().in_recovery().is_ok();
+    postgres.server.start_or_wait(start, serves)
 }
 
 fn promote(postgres: &Postgres) -> Result<(), Refusal> {
