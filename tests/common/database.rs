@@ -27,6 +27,9 @@ pub trait Database: Sized {
     /// Starts it on the source as a service manager would, which knows nothing of a fence; it may fail.
     fn start_by_hand(&mut self);
 
+    /// Starts it in the open on the host that has the mounts of process `of_host`, as a service manager would.
+    fn start_on_target(&self, of_host: u32);
+
     /// Whether clients can connect.
     fn serves(&self) -> bool;
 

@@ -12,7 +12,8 @@ use snapmigrate::quiesce::protocol::{DatabaseState, FenceState, Status};
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// What is killed with SIGKILL. Helpers and the source's database are started again at once, as a supervisor would.
+/// What is killed with SIGKILL. Helpers are started again at once, as a supervisor would, and so is the database where it
+/// serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Victim {
     /// The process that carries the plan out; the operator says the same command again.
@@ -230,6 +231,8 @@ fn kill<D: Database>(scene: &mut Scene<D>, executor: Running, victim: Victim) ->
             kill_all(&stage.cluster.servers());
             if !of_source.is_empty() {
                 stage.cluster.start_by_hand();
+            } else if stage.happened("finished", "activate") {
+                stage.cluster.start_on_target(stage.target.pid());
             }
         }
         Victim::SourceReboot => {

@@ -199,6 +199,11 @@ impl Database for Mariadb {
         }
     }
 
+    fn start_on_target(&self, of_host: u32) {
+        let mounts = format!("--mount=/proc/{of_host}/ns/mnt");
+        drop(self.run_within(&["nsenter", &mounts]));
+    }
+
     fn serves(&self) -> bool {
         Connection::open(self.port)
             .and_then(|mut it| it.ask("SELECT 1"))

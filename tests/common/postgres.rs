@@ -106,17 +106,7 @@ impl Cluster {
         for server in servers_of("/postgres", &text(&self.data)) {
             let _ = rustix::process::kill_process(server, rustix::process::Signal::KILL);
         }
-        let (mounts, log) = (
-            format!("--mount=/proc/{of_host}/ns/mnt"),
-            text(&self.sockets.join("supervised.log")),
-        );
-        let start = ["start", "-w", "-D", &text(&self.data), "-l", &log];
-        let started = || {
-            let (argv, pg_ctl) = (as_postgres(), text(&bin_directory().join("pg_ctl")));
-            let argv = [&["nsenter", &mounts], &argv[..], &[&pg_ctl], &start].concat();
-            super::try_run(&argv).status.success()
-        };
-        super::source::until("it is started", std::time::Duration::from_secs(20), started);
+        self.start_on_target(of_host);
         assert_eq!(self.query_target("SELECT pg_is_in_recovery()"), "t");
     }
 
@@ -188,6 +178,20 @@ impl Database for Cluster {
             }
             std::thread::sleep(std::time::Duration::from_millis(250));
         }
+    }
+
+    fn start_on_target(&self, of_host: u32) {
+        let (mounts, log) = (
+            format!("--mount=/proc/{of_host}/ns/mnt"),
+            text(&self.sockets.join("supervised.log")),
+        );
+        let start = ["start", "-w", "-D", &text(&self.data), "-l", &log];
+        let started = || {
+            let (argv, pg_ctl) = (as_postgres(), text(&bin_directory().join("pg_ctl")));
+            let argv = [&["nsenter", &mounts], &argv[..], &[&pg_ctl], &start].concat();
+            super::try_run(&argv).status.success()
+        };
+        super::source::until("it is started", std::time::Duration::from_secs(20), started);
     }
 
     fn serves(&self) -> bool {
