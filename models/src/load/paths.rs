@@ -3,8 +3,6 @@
 //! Before the moment they begin they are the measured past, the same on all paths. Every path
 //! only grows, so windows that adjoin add up. It must not know blocks, deltas or services.
 
-use std::sync::OnceLock;
-
 use crate::dirty::Written;
 use crate::draws::{Draw, VolumeDraw};
 
@@ -14,7 +12,7 @@ use super::luck::{PATHS, scattered};
 use super::past::{Past, quantile, whole};
 use super::record::Entry;
 use super::streams;
-use super::teller::{FAR_SECONDS, tell};
+use super::teller::tell;
 
 const HOUR: f64 = 3600.0;
 const DAY: f64 = 86_400.0;
@@ -40,22 +38,8 @@ pub struct LoadPaths {
     /// Where the paths begin, and their step boundaries as seconds from there.
     start: f64,
     steps: Vec<f64>,
-    source: Source,
-    /// The paths as far as they are asked for by far most often, and all of them once they are.
-    near: Vec<Path>,
-    far: OnceLock<Vec<Path>>,
-}
-
-/// What one path has written until each boundary.
-type Path = Vec<Written>;
-
-/// What the paths come from.
-#[derive(Clone, Debug)]
-enum Source {
-    /// The rhythm assumed without any history, and the log scale of its level.
-    Blind { spread: f64 },
-    /// The past, told again.
-    Told { past: Past, entries: Vec<Entry> },
+    /// What each path has written until each boundary.
+    paths: Vec<Vec<Written>>,
 }
 
 impl LoadPaths {
@@ -69,47 +53,25 @@ impl LoadPaths {
         let blind = past.ledger.seconds() <= 0.0;
         let start = if blind { issued_at } else { past.ledger.end() };
         let steps = steps(if past.has_days() { &STEPS } else { &LONG_STEPS });
-        let known = known(&past, &clock);
-        let source = match blind {
-            true => Source::Blind {
-                spread: model.level_spread.hypot(model.burst_spread),
-            },
-            false => Source::Told { past, entries },
+        let paths = if blind {
+            blind_paths(model, &clock, start, &steps)
+        } else {
+            told(&past, &entries, &steps)
         };
-        let near = steps.partition_point(|step| *step <= FAR_SECONDS);
         Self {
-            known,
-            near: source.paths(&clock, start, &steps[..near]),
-            far: OnceLock::new(),
+            known: known(&past, &clock),
             clock,
             start,
             steps,
-            source,
+            paths,
         }
-    }
-
-    /// Paths that reach beyond `to`, or as far as they go: the near ones are the others' beginnings.
-    fn paths(&self, to: f64) -> &[Path] {
-        if to - self.start < FAR_SECONDS {
-            return &self.near;
-        }
-        let tell = || self.source.paths(&self.clock, self.start, &self.steps);
-        self.far.get_or_init(tell)
-    }
-
-    /// Whether the near paths are the beginnings of the far ones, to the bit.
-    #[cfg(test)]
-    pub(super) fn near_begins_far(&self) -> bool {
-        let far = self.paths(f64::INFINITY);
-        let begins = |(near, far): (&Path, &Path)| far.starts_with(near) && near.len() > 50;
-        self.near.iter().zip(far).all(begins) && self.near.len() == far.len()
     }
 
     /// The median of what is written between two points in time, stream by stream; zero when
     /// they are not in order.
     #[must_use]
     pub fn expected(&self, from: f64, to: f64) -> Written {
-        let all = || self.paths(to).iter().map(|path| self.on(path, from, to));
+        let all = || self.paths.iter().map(|path| self.on(path, from, to));
         Written {
             small: quantile(all().map(|written| written.small).collect(), 0.5),
             bulk_blocks: quantile(all().map(|written| written.bulk_blocks).collect(), 0.5),
@@ -124,7 +86,7 @@ impl LoadPaths {
         to: f64,
         levels: [f64; N],
     ) -> [f64; N] {
-        let paths = self.paths(to).iter();
+        let paths = self.paths.iter();
         let small: Vec<f64> = paths.map(|path| self.on(path, from, to).small).collect();
         levels.map(|level| quantile(small.clone(), level))
     }
@@ -132,9 +94,8 @@ impl LoadPaths {
     /// Written between two points in time on one draw; zero when they are not in order.
     #[must_use]
     pub fn drawn(&self, from: f64, to: f64, draw: &Draw, _own: &VolumeDraw) -> Written {
-        let paths = self.paths(to);
-        let index = whole(draw.path * paths.len() as f64).min(paths.len() - 1);
-        self.on(&paths[index], from, to)
+        let index = whole(draw.path * self.paths.len() as f64).min(self.paths.len() - 1);
+        self.on(&self.paths[index], from, to)
     }
 
     fn on(&self, path: &[Written], from: f64, to: f64) -> Written {
@@ -184,18 +145,8 @@ impl LoadPaths {
     }
 }
 
-impl Source {
-    /// What is written from `start` until each of `steps` after it.
-    fn paths(&self, clock: &LoadClock, start: f64, steps: &[f64]) -> Vec<Path> {
-        match self {
-            Self::Blind { spread } => blind_paths(*spread, clock, start, steps),
-            Self::Told { past, entries } => told(past, entries, steps),
-        }
-    }
-}
-
 /// The future as the past tells it.
-fn told(past: &Past, entries: &[Entry], steps: &[f64]) -> Vec<Path> {
+fn told(past: &Past, entries: &[Entry], steps: &[f64]) -> Vec<Vec<Written>> {
     if !streams::steady(entries) {
         return tell(past, steps);
     }
@@ -231,7 +182,13 @@ fn steps(lengths: &[(f64, f64)]) -> Vec<f64> {
 }
 
 /// Without any history: the assumed rhythm at an uncertain level.
-fn blind_paths(spread: f64, clock: &LoadClock, start: f64, steps: &[f64]) -> Vec<Path> {
+fn blind_paths(
+    model: &LoadModel,
+    clock: &LoadClock,
+    start: f64,
+    steps: &[f64],
+) -> Vec<Vec<Written>> {
+    let spread = model.level_spread.hypot(model.burst_spread);
     let one = |path: usize| {
         let factor = (spread * scattered(path)).exp();
         let until = |step: &f64| clock.written(start, start + step).scaled(factor);

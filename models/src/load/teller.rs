@@ -19,7 +19,7 @@ use super::surprise::Surprise;
 
 const DAY: f64 = 86_400.0;
 /// From here on days are told again as days, when there are days.
-pub(super) const FAR_SECONDS: f64 = 4.0 * 3600.0;
+const FAR_SECONDS: f64 = 4.0 * 3600.0;
 /// Without days a story goes on at a place this share of the past earlier.
 const JUMP_SHARE: f64 = 0.38;
 /// Log scale of what a history cannot know as far ahead as it is long (Student t), and its limit.

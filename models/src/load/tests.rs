@@ -116,18 +116,6 @@ fn the_newest_minutes_dominate_the_near_future_and_fade() {
 }
 
 #[test]
-fn what_is_told_of_the_near_future_is_the_beginning_of_all_that_is_told() {
-    let busy = |at: f64| 100.0 + 80.0 * (std::f64::consts::TAU * at / DAY).sin();
-    for count in [30, 75, 200, 288, 6 * 288] {
-        let end = START + f64::from(count) * 300.0;
-        let model = LoadModel::fit(&periods(300, count, busy));
-        assert!(LoadPaths::of(&model, end).near_begins_far(), "{count}");
-    }
-    let none = LoadModel::fit(&[]);
-    assert!(LoadPaths::of(&none, START).near_begins_far());
-}
-
-#[test]
 fn a_swing_of_half_an_hour_is_learned_from_two() {
     let swing = |at: f64| 100.0 * (std::f64::consts::TAU * at / 1800.0).sin().exp();
     let model = LoadModel::fit(&periods(60, 75, swing));
