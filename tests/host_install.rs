@@ -4,7 +4,7 @@ mod common;
 
 use common::lab::LabServer;
 use common::source::{Source, code, fence, source, until, writable};
-use common::sshd::{Sshd, programs};
+use common::sshd::Sshd;
 use common::tool::Tool;
 use common::{database::Database, text};
 use serde_json::Value;
@@ -266,10 +266,7 @@ const INSTANCE: &str = "i-0db00000000000001";
 /// A lab whose agent on the source's instance finds the helper and knows its way to it.
 fn commanded(source: &Source) -> LabServer {
     let root = &source.disks.root;
-    let agent = root.join("agent");
-    let script = format!("#!/bin/sh\nPATH={}:$PATH exec sh -s\n", text(programs()));
-    fs::write(&agent, script).expect("a program can be written");
-    common::run(&["chmod", "755", &text(&agent)]);
+    let agent = common::lab::agent(root);
     let scenario = root.join("scenario.toml");
     let place = |side: &str, account: &str, instance: &str| {
         format!(
@@ -283,7 +280,7 @@ fn commanded(source: &Source) -> LabServer {
         place("target", "222222222222", "i-0db00000000000002")
     );
     fs::write(&scenario, text).expect("the scenario can be written");
-    LabServer::start_with(&root.join("volumes/lab"), &scenario, 1.0, Some(&agent))
+    LabServer::start(&root.join("volumes/lab"), &scenario, 1.0, &agent)
 }
 
 #[test]

@@ -19,8 +19,8 @@ use serde_json::Value;
 use snapmigrate::quiesce::protocol::{DatabaseState, FenceState, Status};
 
 #[test]
-fn a_database_under_load_moves_to_another_region_and_account() {
-    let scene: Scene = Scene::begin(&[DATA], 600.0);
+fn over_ssm_a_database_under_load_moves_to_another_region_and_account() {
+    let scene: Scene = Scene::on(Stage::over_ssm(&[DATA], 600.0));
     let tried = scene.stage.try_restore();
     assert_eq!(tried["format"], "snapmigrate.try/1");
     let took = |step: &Value| step["seconds"].as_f64().expect("seconds") > 0.0;

@@ -1,5 +1,6 @@
 //! The lab as a server of its own, with loop devices, and an AWS client that shares no code with the product.
 
+use super::sshd::programs;
 use super::{run, text, try_run};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -18,25 +19,24 @@ pub struct LabServer {
     child: Child,
 }
 
-impl LabServer {
-    /// Serves `scenario` with its images in `directory`, which must be on a file system with reflinks.
-    pub fn start(directory: &Path, scenario: &Path, time_scale: f64) -> Self {
-        Self::start_with(directory, scenario, time_scale, None)
-    }
+/// A program that runs commands as an instance's agent would, and finds the helper.
+pub fn agent(directory: &Path) -> PathBuf {
+    let agent = directory.join("agent");
+    let script = format!("#!/bin/sh\nPATH={}:$PATH exec sh -s\n", text(programs()));
+    fs::write(&agent, script).expect("a program can be written");
+    run(&["chmod", "755", &text(&agent)]);
+    agent
+}
 
-    /// The same, with a program that runs the commands of SSM.
-    pub fn start_with(
-        directory: &Path,
-        scenario: &Path,
-        time_scale: f64,
-        agent: Option<&Path>,
-    ) -> Self {
-        let agent = agent.map(|agent| ["--run-command".to_owned(), text(agent)]);
+impl LabServer {
+    /// Serves `scenario` with its images in `directory`, which must be on a file system with reflinks, and `agent` to run
+    /// the commands of SSM.
+    pub fn start(directory: &Path, scenario: &Path, time_scale: f64, agent: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_snapmigrate"))
             .args(["lab", "serve", "--listen", "127.0.0.1:0", "--loop-devices"])
             .args(["--dir", &text(directory), "--scenario", &text(scenario)])
             .args(["--time-scale", &time_scale.to_string()])
-            .args(agent.iter().flatten())
+            .args(["--run-command", &text(agent)])
             .stdout(Stdio::piped())
             .spawn()
             .expect("the lab can be started");

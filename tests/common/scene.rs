@@ -122,12 +122,13 @@ impl<D: Database> Scene<D> {
             .under_way(answered)
             .expect("a write was under way when the snapshots were answered");
         let tolerance = TimeDelta::seconds(1);
+        let heard = TimeDelta::seconds(self.stage.message_seconds);
         assert!(
             begun + tolerance > freeze && ended < thaw + tolerance,
             "a write hung from {begun} to {ended}, frozen from {freeze} to {thaw}"
         );
         assert!(
-            answered - freeze < tolerance * 3 && thaw - answered < tolerance,
+            answered - freeze < heard + tolerance * 2 && thaw - answered < heard,
             "frozen for the call only: {freeze}, {answered}, {thaw}"
         );
     }

@@ -45,6 +45,8 @@ pub struct Stage<D: Database = Cluster> {
     pub mounts: Vec<PathBuf>,
     /// Source volumes.
     pub volumes: Vec<&'static str>,
+    /// How long a host may take to hear and answer.
+    pub message_seconds: i64,
     /// The way to both hosts, when it is one.
     pub sshd: Option<Sshd>,
     disks: Disks,
@@ -75,6 +77,20 @@ impl<D: Database> Stage<D> {
         stage
     }
 
+    /// With SSM RunCommand to both hosts.
+    pub fn over_ssm(volumes: &[&'static str], lease_seconds: f64) -> Self {
+        let mut stage = Self::built(volumes, |cluster| cluster);
+        // Half of a second until a command is seen, up to 1.2 until the agent has it, and two looks.
+        stage.message_seconds = 5;
+        let [source, target] = [
+            (SOURCE_INSTANCE, &stage.source),
+            (TARGET_INSTANCE, &stage.target),
+        ]
+        .map(|(instance, helper)| format!("ssm:{instance}{}", text(&helper.socket)));
+        stage.write_policy_for("copy", lease_seconds, [source, target]);
+        stage
+    }
+
     /// With logins to both hosts through a real ssh.
     pub fn over_ssh(volumes: &[&'static str], lease_seconds: f64) -> Self {
         let mut stage = Self::built(volumes, |cluster| cluster);
@@ -96,6 +112,10 @@ impl<D: Database> Stage<D> {
 
     fn write_policy(&self, path: &str, lease_seconds: f64, channel: impl Fn(&Helper) -> String) {
         let channels = [channel(&self.source), channel(&self.target)];
+        self.write_policy_for(path, lease_seconds, channels);
+    }
+
+    fn write_policy_for(&self, path: &str, lease_seconds: f64, channels: [String; 2]) {
         let policy = policy([D::ENGINE, path], channels, lease_seconds);
         fs::write(self.tool.file("policy.toml"), policy).expect("the policy can be written");
     }
@@ -106,7 +126,8 @@ impl<D: Database> Stage<D> {
         let scenario = disks.root.join("scenario.toml");
         fs::write(&scenario, scenario_of(D::ENGINE, volumes)).expect("the scenario can be written");
         let directory = disks.root.join("volumes/lab");
-        let mut lab = LabServer::start(&directory, &scenario, time_scale());
+        let agent = super::lab::agent(&disks.root);
+        let mut lab = LabServer::start(&directory, &scenario, time_scale(), &agent);
         let mounts: Vec<PathBuf> = ["pg", "wal"]
             .iter()
             .map(|name| disks.root.join(name))
@@ -127,6 +148,7 @@ impl<D: Database> Stage<D> {
             lab,
             mounts,
             volumes: volumes.to_vec(),
+            message_seconds: 1,
             sshd: None,
             disks,
         }
