@@ -6,6 +6,7 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::{AppName, BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_ec2::config::retry::{RetryPartition, TokenBucket};
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_async::time::TimeSource;
 use aws_smithy_http_client::{Builder, tls};
@@ -175,10 +176,20 @@ fn region_of(config: &SdkConfig) -> Result<Region, CloudError> {
 fn clients(config: &SdkConfig, region: Region, clock: Clock, in_lab: bool) -> Cloud {
     let mut ec2 = aws_sdk_ec2::config::Builder::from(config);
     let mut ebs = aws_sdk_ebs::config::Builder::from(config);
+    let mut cloudwatch = aws_sdk_cloudwatch::config::Builder::from(config);
+    let mut ssm = aws_sdk_ssm::config::Builder::from(config);
+    let mut sts = aws_sdk_sts::config::Builder::from(config);
     if in_lab {
         // Every token that matters is ours; this pins the rest, so that the same seed gives the same bytes.
         ec2 = ec2.idempotency_token_provider("lab-token");
         ebs = ebs.idempotency_token_provider("lab-token");
+        // The SDK's budget of retries is one for the whole process: what another rehearsal lost would change this one.
+        let budget = || RetryPartition::custom("lab").token_bucket(TokenBucket::default());
+        ec2 = ec2.retry_partition(budget().build());
+        ebs = ebs.retry_partition(budget().build());
+        cloudwatch = cloudwatch.retry_partition(budget().build());
+        ssm = ssm.retry_partition(budget().build());
+        sts = sts.retry_partition(budget().build());
     }
     Cloud {
         region,
@@ -187,9 +198,9 @@ fn clients(config: &SdkConfig, region: Region, clock: Clock, in_lab: bool) -> Cl
         is_networked: !in_lab,
         ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
         ebs: aws_sdk_ebs::Client::from_conf(ebs.build()),
-        cloudwatch: aws_sdk_cloudwatch::Client::new(config),
-        ssm: aws_sdk_ssm::Client::new(config),
-        sts: aws_sdk_sts::Client::new(config),
+        cloudwatch: aws_sdk_cloudwatch::Client::from_conf(cloudwatch.build()),
+        ssm: aws_sdk_ssm::Client::from_conf(ssm.build()),
+        sts: aws_sdk_sts::Client::from_conf(sts.build()),
     }
 }
 

@@ -10,7 +10,7 @@ use snapmigrate_models::ids::VolumeId;
 use snapmigrate_models::inventory::SnapshotFacts;
 use snapmigrate_models::units::Timestamp;
 
-use super::failure::Failure;
+use super::failure::{Failure, passes};
 use super::names::VOLUME_TAG;
 use crate::clock::Clock;
 use crate::cloud::{Cloud, Tags};
@@ -54,7 +54,7 @@ impl Found {
 }
 
 /// Snapshots with these tags; one that has been pending since before `stuck_before` is of no use. When `answer_lost`,
-/// waits until all of `volumes` are covered or the lookup had time to catch up.
+/// waits until all of `volumes` are covered or the lookup had time to catch up, and bears troubles that pass.
 pub(super) async fn find(
     cloud: &Cloud,
     clock: Clock,
@@ -65,9 +65,16 @@ pub(super) async fn find(
 ) -> Result<Found, Failure> {
     let since = clock.stopwatch();
     loop {
-        let found = Found::sort(cloud.snapshots_tagged(tags).await?, stuck_before);
-        if found.covers(volumes) || !answer_lost || since.seconds() >= LAG_SECONDS {
-            return Ok(found);
+        let over = !answer_lost || since.seconds() >= LAG_SECONDS;
+        match cloud.snapshots_tagged(tags).await {
+            Ok(facts) => {
+                let found = Found::sort(facts, stuck_before);
+                if over || found.covers(volumes) {
+                    return Ok(found);
+                }
+            }
+            Err(error) if over || !passes(&error) => return Err(error.into()),
+            Err(_) => {}
         }
         clock.sleep(PAUSE).await;
     }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use snapmigrate_models::plan::Plan;
-use snapmigrate_models::step::FailureClass;
 use snapmigrate_models::units::Timestamp;
 
 use super::Ended;
 use super::control::Control;
+use super::failure::passes;
 use crate::clock::Clock;
 use crate::cloud::{Cloud, CloudError};
 
@@ -126,13 +126,6 @@ impl Holder<'_> {
 /// [`CloudError`].
 pub async fn take_over(source: &Cloud, plan: &Plan) -> Result<(), CloudError> {
     source.delete_parameter(&plan.claim_parameter()).await
-}
-
-const fn passes(error: &CloudError) -> bool {
-    matches!(
-        error.class,
-        FailureClass::Transient | FailureClass::Unknown | FailureClass::Credentials
-    )
 }
 
 fn held(name: &str, value: &str) -> Ended {

@@ -1,5 +1,6 @@
 //! A failed step: class and words. Retry is decided by the class alone.
 
+use snapmigrate_models::ids::SnapshotId;
 use snapmigrate_models::step::FailureClass;
 
 use crate::cloud::CloudError;
@@ -23,6 +24,16 @@ impl Failure {
 
     pub(super) fn permanent(message: impl Into<String>) -> Self {
         Self::new(FailureClass::Permanent, message)
+    }
+
+    /// The same with what stays behind: whoever reads it can delete it.
+    pub(super) fn leaving<'a>(mut self, left: impl Iterator<Item = &'a SnapshotId>) -> Self {
+        let left: Vec<&str> = left.map(SnapshotId::as_str).collect();
+        self.message += &format!(
+            "; {} could not be deleted and does not count",
+            left.join(", ")
+        );
+        self
     }
 
     pub(super) fn transient(message: impl Into<String>) -> Self {
@@ -73,6 +84,14 @@ pub(super) const fn refusal(code: ErrorCode) -> FailureClass {
         | ErrorCode::NoTarget
         | ErrorCode::Other => FailureClass::Permanent,
     }
+}
+
+/// Whether a call failed for a reason that passes, or that somebody ends by logging in again.
+pub(super) const fn passes(error: &CloudError) -> bool {
+    matches!(
+        error.class,
+        FailureClass::Transient | FailureClass::Unknown | FailureClass::Credentials
+    )
 }
 
 /// Whether a call failed because the thing is not there, or not visible yet.

@@ -1,7 +1,8 @@
 //! Deletes snapshots and volumes of ours. Must not decide which.
 //!
 //! One that is not found may be gone or not be seen yet, and that a describe has shown it says nothing about the next
-//! request (EC2 API, eventual consistency). So it is believed gone only when it stayed so for a while.
+//! request (EC2 API, eventual consistency). So it is believed gone only when it stayed so for a while. For as long a trouble
+//! that passes is borne: what is discarded behind the fence may have no later attempt.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::Context;
 use crate::clock::Clock;
 use crate::cloud::{Cloud, CloudError};
 use crate::execute::adopt::LAG_SECONDS;
-use crate::execute::failure::{Failure, is_not_found};
+use crate::execute::failure::{Failure, is_not_found, passes};
 
 /// Pause before one that was not found is deleted again.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -20,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Deletes snapshots.
 ///
 /// # Errors
-/// The first refusal; the others are deleted by the next attempt.
+/// A refusal, or a trouble that did not pass; the others are deleted by the next attempt.
 pub(super) async fn discard<'a>(
     cloud: &Cloud,
     clock: Clock,
@@ -61,18 +62,22 @@ async fn delete_all<T>(
 ) -> Result<(), Failure> {
     let since = clock.stopwatch();
     loop {
-        let mut unseen = Vec::new();
+        let (mut again, mut trouble) = (Vec::new(), None);
         for item in left {
             match delete(&item).await {
                 Ok(()) => {}
-                Err(error) if is_not_found(&error) => unseen.push(item),
+                Err(error) if is_not_found(&error) => again.push(item),
+                Err(error) if passes(&error) => {
+                    again.push(item);
+                    trouble = Some(error);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
-        if unseen.is_empty() || since.seconds() >= LAG_SECONDS {
-            return Ok(());
+        if again.is_empty() || since.seconds() >= LAG_SECONDS {
+            return trouble.map_or(Ok(()), |error| Err(error.into()));
         }
-        left = unseen;
+        left = again;
         clock.sleep(PAUSE).await;
     }
 }
@@ -86,8 +91,12 @@ mod tests {
     use super::*;
 
     fn refused(code: &str) -> CloudError {
+        let class = match code {
+            "InternalError" => FailureClass::Unknown,
+            _ => FailureClass::Permanent,
+        };
         CloudError {
-            class: FailureClass::Permanent,
+            class,
             operation: "DeleteSnapshot",
             subject: "snap-0aaaaaaaaaaaaaaa1".into(),
             code: code.into(),
@@ -126,5 +135,16 @@ mod tests {
         assert!(done && f64::from(tries) > LAG_SECONDS / PAUSE.as_secs_f64());
         let refusal = deleted(|_| Err(refused("InvalidSnapshot.InUse"))).await;
         assert_eq!(refusal, (false, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trouble_that_passes_is_borne_for_a_while() {
+        let passing = |tries| match tries {
+            ..9 => Err(refused("InternalError")),
+            _ => Ok(()),
+        };
+        assert_eq!(deleted(passing).await, (true, 9));
+        let (done, tries) = deleted(|_| Err(refused("InternalError"))).await;
+        assert!(!done && tries > 9);
     }
 }

@@ -98,7 +98,8 @@ impl Context<'_> {
         };
         if let Ok(set) = &taken.answer {
             let made = set.iter().map(|made| &made.snapshot);
-            discard(&self.sides.source, self.clock, made).await?;
+            let discarded = discard(&self.sides.source, self.clock, made.clone()).await;
+            discarded.map_err(|failure| failure.leaving(made))?;
         } else if doubt.class == FailureClass::Unknown {
             self.discard_tagged(step, true).await?;
         }
