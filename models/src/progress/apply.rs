@@ -109,21 +109,19 @@ impl Progress {
             return;
         }
         self.lost_ground(action, class);
-        let step = action.step_id();
-        let before = self.failing.get(&step);
+        let before = self.failing.get(&action.step_id());
         let count = before.map_or(0, |failing| failing.count) + 1;
-        let lost_before = before.is_some_and(|failing| failing.answer_lost);
-        let message = message.to_owned();
         let failing = Failing {
             action: action.clone(),
             class,
-            answer_lost: lost_before || class == FailureClass::Unknown,
-            message,
+            answer_lost: class == FailureClass::Unknown
+                || before.is_some_and(|failing| failing.answer_lost),
+            message: message.to_owned(),
             count,
             at,
             resumptions: 0,
         };
-        self.failing.insert(step, failing);
+        self.failing.insert(action.step_id(), failing);
     }
 
     fn ordered(&mut self, at: Timestamp, verb: Verb) {
