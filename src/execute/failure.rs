@@ -26,11 +26,11 @@ impl Failure {
         Self::new(FailureClass::Permanent, message)
     }
 
-    /// The same with what stays behind: whoever reads it can delete it.
+    /// The same with what may have stayed behind: whoever reads it can delete it.
     pub(super) fn leaving<'a>(mut self, left: impl Iterator<Item = &'a SnapshotId>) -> Self {
         let left: Vec<&str> = left.map(SnapshotId::as_str).collect();
         self.message += &format!(
-            "; {} could not be deleted and does not count",
+            "; of what does not count there may still be {}",
             left.join(", ")
         );
         self

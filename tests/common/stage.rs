@@ -80,7 +80,7 @@ impl<D: Database> Stage<D> {
     /// With SSM RunCommand to both hosts.
     pub fn over_ssm(volumes: &[&'static str], lease_seconds: f64) -> Self {
         let mut stage = Self::built(volumes, |cluster| cluster);
-        // Half of a second until a command is seen, up to 1.2 until the agent has it, and two looks.
+        // 0.3 s until a command is seen, up to 1.2 until the agent has it, and the looks at it in between.
         stage.message_seconds = 5;
         let [source, target] = [
             (SOURCE_INSTANCE, &stage.source),
