@@ -142,6 +142,8 @@ pub enum Action {
     TakeDown,
     /// Way back: detaches and deletes the restored volumes.
     DeleteVolumes,
+    /// Way back: deletes what the freezes left that do not count.
+    DiscardFreezes,
     /// A command of the operator's.
     Hook {
         /// As in the policy.

@@ -157,6 +157,7 @@ impl Story {
             "clean" => Action::Cleanup,
             "down" => Action::TakeDown,
             "del" => Action::DeleteVolumes,
+            "undo" => Action::DiscardFreezes,
             "unf" => Action::Unfence { epoch },
             hook if hook.starts_with("hook:") => hook_action(hook),
             _ => revert::action(self, step).unwrap_or_else(|| self.round_action(step)),

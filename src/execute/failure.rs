@@ -36,6 +36,15 @@ impl Failure {
         self
     }
 
+    /// The same behind `made` calls of one step that were answered: what they made is in no journal, and the next
+    /// attempt has to wait until it is seen.
+    pub(super) fn after(mut self, made: usize) -> Self {
+        if made > 0 && self.class == FailureClass::Transient {
+            self.class = FailureClass::Unknown;
+        }
+        self
+    }
+
     pub(super) fn transient(message: impl Into<String>) -> Self {
         Self::new(FailureClass::Transient, message)
     }

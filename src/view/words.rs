@@ -124,6 +124,7 @@ pub fn action(action: &Action) -> String {
         Action::DeleteSnapshots => "delete the chain's snapshots and copies".to_owned(),
         Action::TakeDown => "way back: stop the target's database".to_owned(),
         Action::DeleteVolumes => "way back: delete the restored volumes".to_owned(),
+        Action::DiscardFreezes => "way back: delete snapshots that do not count".to_owned(),
         Action::Unfence { epoch } => format!("way back: unfence the source (epoch {epoch})"),
         Action::CheckRevert { .. } => "revert: ask both hosts where they stand".to_owned(),
         Action::FenceTarget { epoch } => format!("revert: fence the target (epoch {epoch})"),

@@ -31,10 +31,9 @@ pub(super) fn go_back(view: View<'_>, fence: &Fence, reason: &str) -> Next {
     let made = progress.tried(&Action::CreateVolumes) || progress.tried(&Action::PrepareVolumes);
     let made = made && !undone(&Action::DeleteVolumes);
     if made && progress.leaves_bases() && !progress.orders.delete_snapshots {
-        return aborted(format!(
-            "{reason}; the source serves again; nothing has mounted the prepared volumes: they stay as they are, and a \
-             next plan of this migration begins with what they hold"
-        ));
+        let stay = "nothing has mounted the prepared volumes: they stay as they are, and a next plan of this migration \
+                    begins with what they hold";
+        return ended(view, reason, &format!("; {stay}"));
     }
     if made && !hopeless(view, &Action::DeleteVolumes) {
         return pause_or(view, Action::DeleteVolumes, reason);
@@ -44,7 +43,23 @@ pub(super) fn go_back(view: View<'_>, fence: &Fence, reason: &str) -> Next {
     } else {
         ""
     };
-    aborted(format!("{reason}; the source serves again{left}"))
+    ended(view, reason, left)
+}
+
+/// The source serves: what the freezes left that do not count goes, at leisure.
+fn ended(view: View<'_>, reason: &str, left: &str) -> Next {
+    let served = format!("{reason}; the source serves again{left}");
+    if view.progress.doubted_freezes().is_empty() {
+        return aborted(served);
+    }
+    match view.retry_unhurried(&Action::DiscardFreezes) {
+        Retry::Now => view.act(Action::DiscardFreezes, served),
+        Retry::Later(next) => next,
+        Retry::GivenUp(failing) => aborted(format!(
+            "{served}; snapshots of a freeze that does not count could not be deleted: {}",
+            failing.message
+        )),
+    }
 }
 
 const fn aborted(reason: String) -> Next {

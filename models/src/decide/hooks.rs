@@ -14,7 +14,7 @@ pub(super) fn first(view: View<'_>, next: Next) -> Next {
     if view.plan.policy.hooks.is_empty() || matches!(next, Next::AwaitOperator { .. }) {
         return next;
     }
-    let back = matches!(&next, Next::Act { action, .. } if is_way_back(action));
+    let back = matches!(&next, Next::Act { action, .. } if action.is_way_back());
     let given_up = matches!(next, Next::Stop { .. }).then(|| given_up(view));
     let mut over = succeeded(view, back).into_iter().chain(given_up.flatten());
     let asked = over.find_map(|(phase, occasion)| due(view, phase, HookTime::Post, occasion));
@@ -51,13 +51,6 @@ fn given_up(view: View<'_>) -> Option<(HookPhase, u64)> {
     let mut runs = view.progress.hooks.values();
     let ran = runs.any(|run| before_fence(&run.name) && run.occasion == gate(view));
     (ran && view.progress.fence.is_none()).then(|| (HookPhase::Unfence, gate(view)))
-}
-
-const fn is_way_back(action: &Action) -> bool {
-    matches!(
-        action,
-        Action::TakeDown | Action::DeleteVolumes | Action::Unfence { .. }
-    )
 }
 
 /// Phases that have succeeded, with their occasions; on the way back what lay before it is left alone.

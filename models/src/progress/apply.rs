@@ -52,11 +52,7 @@ impl Progress {
     fn decided(&mut self, action: &Action, reason: &str) {
         self.waiting = None;
         self.decided = Some((action.clone(), reason.to_owned()));
-        let back = matches!(
-            action,
-            Action::TakeDown | Action::DeleteVolumes | Action::Unfence { .. }
-        );
-        if back && self.way_back.is_none() {
+        if action.is_way_back() && self.way_back.is_none() {
             self.way_back = Some(reason.to_owned());
         }
         self.decided_back(action, reason);
@@ -184,6 +180,7 @@ impl Progress {
             Action::Cleanup => self.cleaned = true,
             Action::DeleteSnapshots => self.deleted = true,
             Action::TakeDown => self.brought_up = false,
+            Action::DiscardFreezes => self.forget_freezes(),
             Action::DeleteVolumes => {
                 (self.restored, self.kept) = (Vec::new(), Vec::new());
                 (self.attached, self.prepared) = (false, false);
@@ -191,10 +188,7 @@ impl Progress {
             Action::Unfence { .. } => self.set_fence(|fence| fence.state = FenceState::Released),
             _ => self.finished_cutover(result),
         }
-        if matches!(
-            action,
-            Action::TakeDown | Action::DeleteVolumes | Action::Unfence { .. }
-        ) {
+        if action.is_way_back() {
             self.undone.push(action.step_id());
         }
     }
@@ -266,8 +260,7 @@ impl Progress {
                         thawed_at,
                     });
                 });
-                self.failing
-                    .retain(|_, f| !matches!(f.action, Action::FreezeSnapshot { .. }));
+                self.forget_freezes();
             }
             _ => {}
         }
@@ -368,6 +361,12 @@ impl Progress {
             }
             _ => {}
         }
+    }
+
+    /// What did not count of them is gone.
+    fn forget_freezes(&mut self) {
+        self.failing
+            .retain(|_, f| !matches!(f.action, Action::FreezeSnapshot { .. }));
     }
 
     pub(super) fn set_fence(&mut self, change: impl FnOnce(&mut Fence)) {

@@ -49,6 +49,14 @@ impl Progress {
         self.attempts_of(action) > 0
     }
 
+    /// Freezes of which a set may stand that does not count, by step id.
+    #[must_use]
+    pub fn doubted_freezes(&self) -> Vec<String> {
+        let failing = self.failing.iter();
+        let freezes = failing.filter(|(_, f)| matches!(f.action, Action::FreezeSnapshot { .. }));
+        freezes.map(|(step, _)| step.clone()).collect()
+    }
+
     /// Number of the last fence.
     #[must_use]
     pub fn epoch(&self) -> Option<u64> {

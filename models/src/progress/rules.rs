@@ -177,6 +177,10 @@ impl Progress {
             }
             Action::DeleteSnapshots => self.may_delete_snapshots(),
             Action::TakeDown | Action::DeleteVolumes => self.may_go_back(),
+            Action::DiscardFreezes => {
+                self.may_go_back()?;
+                require(!self.may_be_fenced(), "the source may still be fenced")
+            }
             Action::Unfence { epoch } => {
                 self.may_go_back()?;
                 let known = self

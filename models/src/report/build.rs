@@ -271,5 +271,11 @@ fn left_behind(plan: &Plan, progress: &Progress) -> Vec<String> {
             plan.target.region
         ));
     }
+    for step in progress.doubted_freezes() {
+        left.push(format!(
+            "snapshots tagged snapmigrate:step {step} in {}, which do not count, if there are any",
+            plan.source.region
+        ));
+    }
     left
 }

@@ -41,6 +41,7 @@ impl Action {
             Self::DeleteSnapshots => "delete-snapshots".into(),
             Self::TakeDown => "take-down".into(),
             Self::DeleteVolumes => "delete-volumes".into(),
+            Self::DiscardFreezes => "discard-freezes".into(),
             Self::Hook { name, occasion } => format!("hook.{name}.{occasion}"),
             Self::Unfence { epoch } => format!("unfence.{epoch}"),
             Self::CheckRevert { attempt } => format!("check-revert.{attempt}"),
@@ -50,6 +51,15 @@ impl Action {
             Self::ReopenSource { epoch } => format!("reopen-source.{epoch}"),
             Self::UnfenceTarget { epoch } => format!("unfence-target.{epoch}"),
         }
+    }
+
+    /// A step of the way back to a source that serves.
+    #[must_use]
+    pub const fn is_way_back(&self) -> bool {
+        matches!(
+            self,
+            Self::TakeDown | Self::DeleteVolumes | Self::DiscardFreezes | Self::Unfence { .. }
+        )
     }
 
     /// Round the step belongs to, when it belongs to one.

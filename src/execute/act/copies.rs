@@ -54,7 +54,10 @@ impl Context<'_> {
                     snapshot: copy.snapshot.clone(),
                     started_at: copy.started_at,
                 },
-                None => self.start_copy(&step, original).await?,
+                None => {
+                    let started = self.start_copy(&step, original).await;
+                    started.map_err(|failure| failure.after(copies.len()))?
+                }
             });
         }
         Ok(StepResult::Started {

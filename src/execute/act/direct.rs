@@ -281,7 +281,10 @@ impl Context<'_> {
         for pair in &self.progress.restored {
             let made = match found.usable.get(&pair.source) {
                 Some(facts) => (facts.snapshot.clone(), facts.started_at),
-                None => self.keep(&step, pair).await?,
+                None => {
+                    let made = self.keep(&step, pair).await;
+                    made.map_err(|failure| failure.after(kept.len()))?
+                }
             };
             kept.push(MadeSnapshot {
                 volume: pair.source.clone(),

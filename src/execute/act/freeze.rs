@@ -131,6 +131,15 @@ impl Context<'_> {
         Ok(())
     }
 
+    /// The way back: nothing of a freeze that does not count is left.
+    pub(super) async fn discard_freezes(&self) -> Result<StepResult, Failure> {
+        for step in self.progress.doubted_freezes() {
+            self.discard_tagged(&step, self.answer_was_lost(&step))
+                .await?;
+        }
+        Ok(StepResult::Done)
+    }
+
     async fn discard_tagged(&self, step: &str, answer_lost: bool) -> Result<(), Failure> {
         let (cloud, tags) = (&self.sides.source, step_tags(self.plan, step));
         let found =

@@ -25,7 +25,7 @@ use snapmigrate_models::decide::Goal;
 use snapmigrate_models::ids::VolumeId;
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::progress::{FenceFacts, Progress, RoundProgress};
-use snapmigrate_models::step::{Action, StepResult};
+use snapmigrate_models::step::{Action, FailureClass, StepResult};
 use snapmigrate_models::units::Timestamp;
 
 use super::Sides;
@@ -78,6 +78,7 @@ pub(super) async fn act(context: &Context<'_>, action: &Action) -> Result<StepRe
         Action::DeleteSnapshots => context.delete_snapshots().await,
         Action::TakeDown => context.take_down().await,
         Action::DeleteVolumes => context.delete_volumes().await,
+        Action::DiscardFreezes => context.discard_freezes().await,
         Action::Unfence { epoch } => context.unfence(*epoch).await,
         Action::CheckRevert { .. } => context.check_revert().await,
         Action::FenceTarget { epoch } => context.fence_target(*epoch).await,
@@ -126,9 +127,11 @@ impl Context<'_> {
         facts.ok_or_else(|| Failure::permanent("the source was never fenced"))
     }
 
-    /// The last attempt's answer was lost, so that what it made may exist and not be visible yet.
+    /// The last attempt's answer was lost, so that what it made may exist and not be visible yet; of a step that failed
+    /// for good as well, because what its calls before the last one made is in no journal.
     fn answer_was_lost(&self, step: &str) -> bool {
         let failing = self.progress.failing.get(step);
-        failing.is_some_and(|failing| failing.answer_lost)
+        let passing = |class| matches!(class, FailureClass::Transient | FailureClass::Credentials);
+        failing.is_some_and(|failing| failing.answer_lost || !passing(failing.class))
     }
 }

@@ -147,7 +147,8 @@ impl Context<'_> {
         let Some(instance) = &self.plan.source.instance else {
             let mut set = Vec::new();
             for volume in self.volumes() {
-                set.push(cloud.create_snapshot(&volume, &text, &tags).await?);
+                let made = cloud.create_snapshot(&volume, &text, &tags).await;
+                set.push(made.map_err(|error| Failure::from(error).after(set.len()))?);
             }
             return Ok(sorted(set));
         };

@@ -89,7 +89,7 @@ impl Context<'_> {
                 .all(|id| found.iter().any(|facts| facts.volume == **id));
             all && found.len() >= self.plan.volumes.len()
         };
-        let lost = self.answer_was_lost(&making.step_id()) && self.attempt == 1;
+        // A step that ended otherwise than well wrote down none of its volumes: all may be there and not be seen yet.
         let poll = self.poll().hurried();
         loop {
             let mut found = self
@@ -99,10 +99,10 @@ impl Context<'_> {
                 .await?;
             found.extend(self.taken_over().await?);
             found.retain(|facts| facts.state != "deleted" && facts.state != "deleting");
-            if complete(&found) || !lost || poll.waited_seconds() >= LAG_SECONDS {
+            if complete(&found) || poll.waited_seconds() >= LAG_SECONDS {
                 return Ok(found.into_iter().map(|v| (v.volume.clone(), v)).collect());
             }
-            poll.pause("volumes of a lost answer may still appear")
+            poll.pause("volumes that were made may still appear")
                 .await?;
         }
     }

@@ -47,6 +47,7 @@ impl Progress {
             | A::DeleteSnapshots
             | A::TakeDown
             | A::DeleteVolumes
+            | A::DiscardFreezes
             | A::Unfence { .. }
             | A::UnfenceTarget { .. } => matches!(result, R::Done),
         };
