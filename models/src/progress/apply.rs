@@ -216,7 +216,7 @@ impl Progress {
                 round.snapshots.clone_from(snapshots);
             }
             (Action::AwaitSnapshots { .. }, StepResult::Completed { snapshots }) => {
-                round.completed.clone_from(snapshots);
+                (round.completed, round.seen_at) = (snapshots.clone(), Some(at));
             }
             (_, StepResult::Deltas { deltas, writes }) => {
                 round.deltas = Some(deltas.clone());

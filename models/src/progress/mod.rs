@@ -185,6 +185,8 @@ pub struct RoundProgress {
     pub snapshots: Vec<MadeSnapshot>,
     /// The same when completed; empty before.
     pub completed: Vec<CompletedSnapshot>,
+    /// When it was seen completed, by the own clock.
+    pub seen_at: Option<Timestamp>,
     /// Changed blocks since the previous round.
     pub deltas: Option<Vec<VolumeDelta>>,
     /// What was written since then, as far as the metrics told when the changed blocks were counted.

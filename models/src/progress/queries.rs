@@ -206,16 +206,19 @@ impl RoundProgress {
         Some((to - from).as_seconds_f64())
     }
 
-    /// From the set's completion until the data was in the target, in seconds.
+    /// From the set's completion until the data was in the target, in seconds. What was shared is told by the own clock
+    /// alone: the service's may be hours from it.
     #[must_use]
     pub fn transfer_seconds(&self) -> Option<f64> {
+        if self.syncing.is_none() && self.copies.is_empty() {
+            let seconds = (self.shared_at? - self.seen_at?).as_seconds_f64();
+            return Some(seconds.max(0.0));
+        }
         let from = self.completed.iter().map(|s| s.completed_at).max()?;
         let copied = self.copied.iter().map(|s| s.completed_at).max();
         let synced = self.synced.iter().map(|s| s.finished_at).max();
         let to = if self.syncing.is_some() {
             synced
-        } else if self.copies.is_empty() {
-            self.shared_at
         } else {
             copied
         }?;

@@ -1,5 +1,7 @@
 //! The fold refuses what cannot follow, and every prefix is a state of its own.
 
+use chrono::TimeDelta;
+
 use super::Progress;
 use crate::report::RunOutcome;
 use crate::step::{Action, Event, StepResult};
@@ -60,6 +62,28 @@ fn illegal_sequences_are_refused_with_their_reason() {
         let error = refused(text, token);
         assert!(error.contains(why), "{token} after {text:?}: {error}");
     }
+}
+
+#[test]
+fn what_sharing_took_is_told_by_one_clock() {
+    let mut story = Story::of("preflight s0 a0?");
+    let action = story.action("a0");
+    let mut result = story.result(&action);
+    let StepResult::Completed { snapshots } = &mut result else {
+        panic!("a set is completed");
+    };
+    for snapshot in snapshots {
+        snapshot.started_at -= TimeDelta::hours(3);
+        snapshot.completed_at -= TimeDelta::hours(3);
+    }
+    story
+        .say(Event::Finished { action, result })
+        .expect("a set");
+    for step in ["d0", "h0"] {
+        story.tell(step).expect(step);
+    }
+    let took = story.progress.rounds[&0].transfer_seconds();
+    assert!(took.is_some_and(|seconds| seconds < 60.0), "{took:?}");
 }
 
 #[test]
