@@ -19,9 +19,13 @@ use super::{Device, GIB_BLOCKS, done, text};
 use crate::oracle::{ACCOUNT, REGION, Volume, differs};
 use crate::served::Served;
 
-/// The volume that the device is, by its backing file's name.
-const VOLUME: &str = "vol-0ba5e000000000001";
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// The volume that the device is, by its backing file's name. Another in every run: one that was killed leaves its
+/// device behind, and a volume must not be attached twice.
+fn volume() -> String {
+    format!("vol-0ba5e{:012x}", std::process::id())
+}
 
 /// A helper on the target's host, whose database never comes up here.
 struct Host {
@@ -66,7 +70,7 @@ impl Host {
     }
 
     fn status(&self) -> BaseReply {
-        let (volume, wait_seconds) = (VOLUME.to_owned(), 60.0);
+        let (volume, wait_seconds) = (volume(), 60.0);
         let status = SyncStatus {
             volume,
             wait_seconds,
@@ -88,7 +92,7 @@ impl Host {
             credentials,
         };
         self.ask(SyncVolume {
-            volume: VOLUME.to_owned(),
+            volume: volume(),
             from: from.map(str::to_owned),
             to: to.to_owned(),
             reader,
@@ -166,7 +170,7 @@ impl Scene {
         let first = lab.snapshot(&id);
         (1900..1910).for_each(|block| volume.write(block, 3, 4, 100));
         let second = lab.snapshot(&id);
-        let device = Device::new(&lab.file(&format!("{VOLUME}.img")), 1024);
+        let device = Device::new(&lab.file(&format!("{}.img", volume())), 1024);
         let host = Host::start(&lab.file("host"));
         host.hold(&lab, None, &first);
         let snapshots = [first, second];
@@ -239,7 +243,7 @@ fn what_was_mounted_while_the_helper_was_down_is_no_base() {
 #[test]
 fn a_device_that_is_gone_or_has_shrunk_is_named_and_another_is_written_whole() {
     let mut scene = Scene::set();
-    let backing = scene.lab.file(&format!("{VOLUME}.img"));
+    let backing = scene.lab.file(&format!("{}.img", volume()));
     scene.host.kill();
     done("losetup", &["--detach", text(&scene.device.path)]);
     scene.host.restart();
