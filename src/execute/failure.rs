@@ -107,3 +107,29 @@ pub(super) const fn passes(error: &CloudError) -> bool {
 pub(super) fn is_not_found(error: &CloudError) -> bool {
     error.code.contains("NotFound")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_before_a_call_failed_is_waited_for() {
+        let failing = |made| Failure::transient("throttled").after(made).class;
+        assert_eq!(failing(0), FailureClass::Transient, "nothing was made");
+        assert_eq!(failing(1), FailureClass::Unknown);
+        let gone = Failure::permanent("it is gone").after(2);
+        assert_eq!(gone.class, FailureClass::Permanent, "it stays hopeless");
+    }
+
+    #[test]
+    fn what_may_have_stayed_behind_is_named() {
+        let left: Vec<SnapshotId> = ["snap-01", "snap-02"]
+            .map(|id| id.parse().expect("an id"))
+            .into();
+        let said = Failure::permanent("denied").leaving(left.iter());
+        assert_eq!(
+            said.message,
+            "denied; of what does not count there may still be snap-01, snap-02"
+        );
+    }
+}

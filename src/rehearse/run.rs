@@ -205,7 +205,7 @@ mod tests {
         let mut outcomes = Vec::new();
         for cutover in [false, true] {
             if cutover {
-                let child = make_child(&parent, journal.progress(), clock.now(), 1);
+                let child = make_child(&parent, journal.progress(), clock.now(), 1, None);
                 let child = child.expect("the chain stands");
                 let standing = journal.progress().rounds.len();
                 assert!(
@@ -243,7 +243,7 @@ mod tests {
                 .verification
                 .is_some_and(|found| found.mismatches == 0)
         );
-        let after = make_child(&parent, journal.progress(), clock.now(), 1);
+        let after = make_child(&parent, journal.progress(), clock.now(), 1, None);
         assert!(after.is_err(), "behind the fence a plan stays");
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn opens_at(view: View<'_>) -> Timestamp {
 }
 
 /// The fence must be up before this.
-fn closes_at(view: View<'_>) -> Timestamp {
+pub(super) fn closes_at(view: View<'_>) -> Timestamp {
     view.plan.window.end.min(view.plan.bounds.latest_fence)
 }
 

@@ -80,7 +80,7 @@ pub type Forecaster<'a> = dyn Fn(&Evidence, Timestamp) -> Forecast + 'a;
 pub type RoundForecaster<'a> = dyn Fn(&Evidence, Timestamp) -> f64 + 'a;
 
 /// The plan that would go on from here, or why there is none.
-pub type Planner<'a> = dyn Fn() -> Result<Plan, String> + 'a;
+pub type Planner<'a> = dyn Fn(Option<Timestamp>) -> Result<Plan, String> + 'a;
 
 /// What is expected of the future.
 #[derive(Clone, Copy)]
@@ -149,7 +149,9 @@ pub fn decide(plan: &Plan, progress: &Progress, goal: Goal, now: Timestamp) -> N
     let round_seconds = |evidence: &Evidence, at: Timestamp| {
         taught(evidence).next_round_seconds(evidence, at, plan.seed)
     };
-    let child = || make_child(plan, progress, now, plan.seed).map_err(|error| error.to_string());
+    let child = |fence_by: Option<Timestamp>| {
+        make_child(plan, progress, now, plan.seed, fence_by).map_err(|error| error.to_string())
+    };
     let outlook = Outlook {
         cutover: &cutover,
         round_seconds: &round_seconds,

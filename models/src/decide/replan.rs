@@ -2,10 +2,12 @@
 //!
 //! Within the operator's policy only; otherwise the operator is waited for. It must not know how a plan is made.
 
+use super::gate::closes_at;
 use super::words::{seconds_between, size, span};
 use super::{Next, View};
 use crate::plan::{Plan, PlannedRound, Verdict};
 use crate::progress::{Failing, RoundProgress};
+use crate::units::Timestamp;
 
 /// Child plans in a row without a word of the operator: so many changes are no accident.
 const MOST_IN_A_ROW: u32 = 12;
@@ -25,12 +27,13 @@ impl View<'_> {
         let moved = !self.progress.limits.is_empty() && self.progress.may_adopt().is_ok();
         moved.then(|| {
             let reason = "the operator moved limits".to_owned();
-            self.child(reason.clone())
+            self.child(reason.clone(), None)
                 .unwrap_or_else(|why| waiting(&reason, &why))
         })
     }
 
-    /// A round that has just arrived and is far from what the plan said: the rest is planned anew, when that helps.
+    /// A round that has just arrived and is far from what the plan said: the rest is planned anew, when that helps
+    /// within the night that was agreed on. Another night is only looked for once this one has passed.
     pub(super) fn surprised(&self, index: u32) -> Option<Next> {
         let round = self.progress.round(index)?;
         let just = round
@@ -38,13 +41,13 @@ impl View<'_> {
             .is_some_and(|at| seconds_between(at, self.now) <= JUST_SECONDS);
         let planned = self.planned(index).filter(|_| just)?;
         let reason = far_off(index, planned, round)?;
-        self.child(reason).ok()
+        self.child(reason, Some(closes_at(*self))).ok()
     }
 
     /// The window has closed: the next one, when the policy has one.
     pub(super) fn missed(&self, reason: &str) -> Option<Next> {
         self.plan.policy.replan.then(|| {
-            self.child(reason.to_owned())
+            self.child(reason.to_owned(), None)
                 .unwrap_or_else(|why| waiting(reason, &why))
         })
     }
@@ -53,11 +56,12 @@ impl View<'_> {
     pub(super) fn without_base(&self, failing: &Failing) -> Next {
         let step = failing.action.step_id();
         let reason = format!("{step}: {}", failing.message);
-        self.child(reason.clone())
+        self.child(reason.clone(), None)
             .unwrap_or_else(|why| waiting(&reason, &why))
     }
 
-    fn child(&self, reason: String) -> Result<Next, String> {
+    /// A plan that goes on from here and keeps its limits, whose fence comes no later than `fence_by`.
+    fn child(&self, reason: String, fence_by: Option<Timestamp>) -> Result<Next, String> {
         if !self.plan.policy.replan && self.progress.limits.is_empty() {
             return Err("the policy says replan = false".to_owned());
         }
@@ -65,7 +69,7 @@ impl View<'_> {
             return Err(format!("{MOST_IN_A_ROW} of them came in a row"));
         }
         self.progress.may_adopt()?;
-        let plan = within_limits((self.outlook.child)()?)?;
+        let plan = within_limits((self.outlook.child)(fence_by)?)?;
         Ok(Next::Adopt {
             plan: Box::new(plan),
             reason,

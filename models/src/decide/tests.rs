@@ -37,7 +37,7 @@ fn outlook<'a>(cutover: &'a super::Forecaster<'a>) -> Outlook<'a> {
     Outlook {
         cutover,
         round_seconds: &as_before,
-        child: &|| Err("there is none".to_owned()),
+        child: &|_| Err("there is none".to_owned()),
     }
 }
 

@@ -206,22 +206,19 @@ impl RoundProgress {
         Some((to - from).as_seconds_f64())
     }
 
-    /// From the set's completion until the data was in the target, in seconds. What was shared is told by the own clock
-    /// alone: the service's may be hours from it.
+    /// From the set's completion until the data was in the target, in seconds. Each way is told by one clock, for they
+    /// may be hours apart: copies by the service's, what was synced by the target host's, what was shared by the own.
     #[must_use]
     pub fn transfer_seconds(&self) -> Option<f64> {
-        if self.syncing.is_none() && self.copies.is_empty() {
-            let seconds = (self.shared_at? - self.seen_at?).as_seconds_f64();
-            return Some(seconds.max(0.0));
-        }
-        let from = self.completed.iter().map(|s| s.completed_at).max()?;
-        let copied = self.copied.iter().map(|s| s.completed_at).max();
-        let synced = self.synced.iter().map(|s| s.finished_at).max();
-        let to = if self.syncing.is_some() {
-            synced
+        let (from, to) = if self.syncing.is_some() {
+            let from = self.synced.iter().map(|s| s.started_at).min();
+            (from?, self.synced.iter().map(|s| s.finished_at).max()?)
+        } else if self.copies.is_empty() {
+            (self.seen_at?, self.shared_at?)
         } else {
-            copied
-        }?;
+            let from = self.completed.iter().map(|s| s.completed_at).max();
+            (from?, self.copied.iter().map(|s| s.completed_at).max()?)
+        };
         Some((to - from).as_seconds_f64().max(0.0))
     }
 }

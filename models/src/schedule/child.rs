@@ -21,6 +21,7 @@ use super::{Origin, PlanError, draw_up};
 
 /// The plan that follows `parent` after `progress`, as of `now`: it names the parent's digest, keeps to its policy
 /// with the limits that the operator moved since, and continues its chain, so that the same journal can go on with it.
+/// Its fence comes no later than `fence_by`, when that is given.
 ///
 /// # Errors
 /// [`PlanError`] when the migration is over, behind the fence or in the middle of a step that may have made
@@ -30,6 +31,7 @@ pub fn make_child(
     progress: &Progress,
     now: Timestamp,
     seed: u64,
+    fence_by: Option<Timestamp>,
 ) -> Result<Plan, PlanError> {
     progress
         .may_adopt()
@@ -48,6 +50,7 @@ pub fn make_child(
     let model = taught.into_model();
     let mut demand = Demand::standing(&inventory(parent, now), &parent.policy, none_reusable())?;
     demand.in_time(&parent.policy, now)?;
+    demand.fence_by = fence_by;
     demand.goes_on(stood.rounds.len(), stood.moved_bytes());
     let base = stood.base.clone();
     let search = Search::from_base(

@@ -26,6 +26,8 @@ pub(crate) struct Demand {
     /// Oldest point in time among the reusable snapshots.
     pub(crate) reusable_at: Option<Timestamp>,
     pub(crate) latest_finish: Option<Timestamp>,
+    /// The fence may not come later than in the plan that this one takes the place of.
+    pub(super) fence_by: Option<Timestamp>,
     pub(crate) max_rounds: usize,
     pub(crate) limit_seconds: f64,
     pub(crate) confidence: f64,
@@ -80,6 +82,7 @@ impl Demand {
             reusable,
             reusable_at,
             latest_finish: policy.latest_finish,
+            fence_by: None,
             max_rounds: (policy.max_rounds as usize).min(crate::draws::MAX_ROUNDS),
             limit_seconds: policy.max_write_downtime_seconds,
             confidence: policy.confidence,

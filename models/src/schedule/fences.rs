@@ -2,6 +2,7 @@
 
 use super::search::Search;
 use crate::load::WEEK_FROM_HOURS;
+use crate::units::epoch_seconds;
 
 const HOUR: f64 = 3600.0;
 /// Hours after the base in which the quiet hour is looked for: days, and a week where one is known.
@@ -43,6 +44,12 @@ impl Search<'_> {
 
     /// From when to when start times are looked for.
     fn horizon(&self) -> (f64, f64) {
+        let (from, to) = self.open_horizon();
+        let by = self.demand.fence_by.map(epoch_seconds);
+        (from, by.map_or(to, |by| to.min(by)))
+    }
+
+    fn open_horizon(&self) -> (f64, f64) {
         let from = self.base_expected;
         let most = from + LONGEST_HORIZON_DAYS * 24.0 * HOUR;
         if !self.demand.hours.is_empty() {

@@ -227,11 +227,11 @@ impl<'a> Search<'a> {
             .collect()
     }
 
-    /// No window reaches beyond the latest finish.
+    /// No window reaches beyond the latest finish, nor beyond the last moment for the fence.
     fn finish(&self, end: f64) -> f64 {
-        self.demand
-            .latest_finish
-            .map_or(end, |latest| end.min(epoch_seconds(latest)))
+        let latest = [self.demand.latest_finish, self.demand.fence_by];
+        let latest = latest.into_iter().flatten().map(epoch_seconds);
+        latest.fold(end, f64::min)
     }
 
     /// `rounds` rounds counted backwards from `fence`, each with the time that a share `in_time` of them needs;

@@ -20,6 +20,7 @@ pub fn run(args: &Args, journal: &Path, ui: &Ui) -> Result<Exit, CliError> {
     let now = args
         .at
         .unwrap_or_else(|| last.map_or(clock, |last| clock.max(last)));
-    let plan = make_child(&recorded.plan, &recorded.progress, now, args.seed).map_err(refusal)?;
+    let plan =
+        make_child(&recorded.plan, &recorded.progress, now, args.seed, None).map_err(refusal)?;
     shown(args, &plan, ui)
 }

@@ -128,10 +128,10 @@ impl Context<'_> {
     }
 
     /// The last attempt's answer was lost, so that what it made may exist and not be visible yet; of a step that failed
-    /// for good as well, because what its calls before the last one made is in no journal.
+    /// for good or for want of credentials as well, because what its calls before the last one made is in no journal.
     fn answer_was_lost(&self, step: &str) -> bool {
         let failing = self.progress.failing.get(step);
-        let passing = |class| matches!(class, FailureClass::Transient | FailureClass::Credentials);
-        failing.is_some_and(|failing| failing.answer_lost || !passing(failing.class))
+        failing
+            .is_some_and(|failing| failing.answer_lost || failing.class != FailureClass::Transient)
     }
 }

@@ -132,6 +132,29 @@ fn a_request_that_is_sent_twice_leaves_an_orphan() {
     breaks(&found(honest, twice), "is not in the journal");
 }
 
+/// The freeze was broken, so that its set does not count, and the service made it twice: once the source serves both
+/// are deleted, the one that is in no journal too.
+#[test]
+fn the_way_back_deletes_what_a_freeze_left_twice() {
+    let twice = |_: &Lab, request: Request<Bytes>| {
+        let body = String::from_utf8_lossy(request.body());
+        let creates = body.contains("Action=CreateSnapshots") && body.contains("freeze-snapshot");
+        (request, creates)
+    };
+    let broken = |request: Value| match request["op"].as_str() {
+        Some("thaw") => Lie::Say(json!({
+            "thawed_at": "2026-11-02T08:15:00.000Z", "frozen_seconds": 1.0, "unbroken": false,
+        })),
+        _ => Lie::Ask(request),
+    };
+    let run = found(broken, twice);
+    assert_eq!(
+        (run.outcome.as_str(), run.broken.len()),
+        ("aborted", 0),
+        "{run:?}"
+    );
+}
+
 #[test]
 fn a_freeze_that_nobody_ends_is_too_long() {
     let lie = |mut request: Value| match request["op"].as_str() {

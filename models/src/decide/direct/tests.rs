@@ -27,7 +27,7 @@ fn next(text: &str) -> Next {
     let outlook = Outlook {
         cutover: &|_: &Evidence, _: Timestamp| forecast(900.0),
         round_seconds: &|_: &Evidence, _: Timestamp| 900.0,
-        child: &|| Err("there is none".to_owned()),
+        child: &|_| Err("there is none".to_owned()),
     };
     let goal = Goal { cutover: true };
     decide_with(&direct(), &story.progress, goal, story.now, outlook)
@@ -234,7 +234,7 @@ fn next_of(story: &Story) -> String {
     let outlook = Outlook {
         cutover: &|_: &Evidence, _: Timestamp| forecast(900.0),
         round_seconds: &|_: &Evidence, _: Timestamp| 900.0,
-        child: &|| Err("there is none".to_owned()),
+        child: &|_| Err("there is none".to_owned()),
     };
     let goal = Goal { cutover: true };
     match decide_with(&direct(), &story.progress, goal, story.now, outlook) {

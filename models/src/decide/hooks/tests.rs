@@ -41,7 +41,7 @@ fn told(plan: &Plan, text: &str) -> String {
     let outlook = Outlook {
         cutover: &cutover,
         round_seconds: &round_seconds,
-        child: &|| Err("there is none".to_owned()),
+        child: &|_| Err("there is none".to_owned()),
     };
     let goal = Goal { cutover: true };
     match decide_with(plan, &story.progress, goal, story.now, outlook) {

@@ -11,18 +11,22 @@ const AT_GATE: &str = "preflight round0 +3600 round1 +10800";
 /// The window of the story's plan is over by then.
 const LATE: &str = "preflight round0 +3600 round1 +18001";
 
-fn converging() -> Result<Plan, String> {
+fn converging(_: Option<Timestamp>) -> Result<Plan, String> {
     Ok(plan())
 }
 
-fn hopeless() -> Result<Plan, String> {
+fn hopeless(_: Option<Timestamp>) -> Result<Plan, String> {
     Ok(Plan {
         verdict: Verdict::DoesNotConverge,
         ..plan()
     })
 }
 
-fn next(plan: &Plan, story: &Story, child: &dyn Fn() -> Result<Plan, String>) -> Next {
+fn next(
+    plan: &Plan,
+    story: &Story,
+    child: &dyn Fn(Option<Timestamp>) -> Result<Plan, String>,
+) -> Next {
     let outlook = Outlook {
         cutover: &|_: &Evidence, _: Timestamp| forecast(900.0),
         round_seconds: &|_: &Evidence, _: Timestamp| 900.0,
@@ -42,7 +46,7 @@ fn short(next: &Next) -> String {
     }
 }
 
-fn told(text: &str, child: &dyn Fn() -> Result<Plan, String>) -> String {
+fn told(text: &str, child: &dyn Fn(Option<Timestamp>) -> Result<Plan, String>) -> String {
     short(&next(&plan(), &Story::of(text), child))
 }
 
@@ -57,7 +61,7 @@ fn limited() -> Event {
 fn a_missed_window_leads_to_the_next_one_or_to_the_operator() {
     assert_eq!(told(LATE, &converging), "adopt");
     assert_eq!(told(LATE, &hopeless), "operator");
-    assert_eq!(told(LATE, &|| Err("no".into())), "operator");
+    assert_eq!(told(LATE, &|_| Err("no".into())), "operator");
     let mut alone = plan();
     alone.policy.replan = false;
     assert_eq!(
@@ -89,6 +93,23 @@ fn a_round_far_from_its_plan_is_no_reason_to_stop() {
     let mut fits = plan();
     fits.rounds[1].delta_bytes = Quantiles::exact(5e6);
     assert_eq!(short(&next(&fits, &story, &converging)), "wait");
+}
+
+#[test]
+fn a_surprise_moves_no_night_and_a_missed_one_does() {
+    let mut small = plan();
+    small.rounds[1].delta_bytes = Quantiles::exact(1000.0);
+    small.bounds.latest_fence = small.window.end - chrono::TimeDelta::minutes(10);
+    let asked = std::cell::Cell::new(None);
+    let child = |by| {
+        asked.set(Some(by));
+        converging(by)
+    };
+    let surprise = Story::of("preflight round0 +3600 round1");
+    assert_eq!(short(&next(&small, &surprise, &child)), "adopt");
+    assert_eq!(asked.take(), Some(Some(small.bounds.latest_fence)));
+    assert_eq!(short(&next(&small, &Story::of(LATE), &child)), "adopt");
+    assert_eq!(asked.take(), Some(None), "the next night");
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn next(story: &Story) -> Next {
     let outlook = Outlook {
         cutover: &|_: &Evidence, _| forecast(900.0),
         round_seconds: &|_: &Evidence, _| 900.0,
-        child: &|| Err("there is none".to_owned()),
+        child: &|_| Err("there is none".to_owned()),
     };
     let goal = Goal { cutover: true };
     decide_with(&plan(), &story.progress, goal, story.now, outlook)

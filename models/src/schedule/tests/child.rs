@@ -117,7 +117,7 @@ fn done(name: &str, round: u32, (from, to): (Timestamp, Timestamp)) -> StepResul
 fn a_child_goes_on_from_the_rounds_that_stand() {
     let parent = parent();
     let past = Past::of(&parent, 3);
-    let child = make_child(&parent, &past.progress, past.at, 1).unwrap();
+    let child = make_child(&parent, &past.progress, past.at, 1, None).unwrap();
     assert_eq!(child.parent.as_ref(), Some(&parent.digest));
     assert_eq!(
         (&child.policy, child.digest.clone()),
@@ -154,7 +154,7 @@ fn a_child_goes_on_from_the_rounds_that_stand() {
 fn slow_rounds_make_the_child_expect_slow_ones() {
     let parent = parent();
     let past = Past::of(&parent, 4);
-    let child = make_child(&parent, &past.progress, past.at, 1).unwrap();
+    let child = make_child(&parent, &past.progress, past.at, 1, None).unwrap();
     let last = |plan: &Plan| plan.rounds.last().unwrap().snapshot_seconds.p50;
     assert!(
         last(&child) > last(&parent),
@@ -170,7 +170,7 @@ fn where_a_step_may_have_made_something_no_child_takes_over() {
     let mut past = Past::of(&parent, 2);
     let action = Action::Snapshot { round: 2 };
     past.started(&action);
-    let open = make_child(&parent, &past.progress, past.at, 1).unwrap_err();
+    let open = make_child(&parent, &past.progress, past.at, 1, None).unwrap_err();
     assert!(
         open.to_string().contains("is not finished") && open.is_infeasible(),
         "{open}"
@@ -181,7 +181,7 @@ fn where_a_step_may_have_made_something_no_child_takes_over() {
         class,
         message,
     });
-    assert!(make_child(&parent, &past.progress, past.at, 1).is_err());
+    assert!(make_child(&parent, &past.progress, past.at, 1, None).is_err());
     let plan = Box::new(parent);
     assert!(
         past.progress
@@ -194,7 +194,24 @@ fn where_a_step_may_have_made_something_no_child_takes_over() {
 fn before_anything_was_begun_a_child_is_the_plan_of_now() {
     let parent = parent();
     let later = parent.made_at + span(7200.0);
-    let child = make_child(&parent, &Progress::default(), later, 1).unwrap();
+    let child = make_child(&parent, &Progress::default(), later, 1, None).unwrap();
     assert_eq!(child.rounds[0].start, later);
     assert_eq!(child.rounds[0].kind, RoundKind::Base);
+}
+
+#[test]
+fn a_child_keeps_to_the_night_that_is_named() {
+    let parent = parent();
+    let past = Past::of(&parent, 3);
+    let child = |by| make_child(&parent, &past.progress, past.at, 1, Some(by));
+    let free = make_child(&parent, &past.progress, past.at, 1, None).unwrap();
+    let by = free.window.start - span(3600.0);
+    assert!(by > past.at, "there is room before its window");
+    let kept = child(by).unwrap();
+    assert!(kept.window.end <= by && kept.bounds.latest_fence <= by);
+    assert_eq!(kept.policy, parent.policy, "the policy is the operator's");
+    assert!(
+        child(past.at + span(60.0)).is_err(),
+        "no chain is that short"
+    );
 }
