@@ -269,7 +269,8 @@ impl Chain {
         let volumes = self.volumes.iter().zip(&draw.volumes);
         volumes
             .map(|(volume, own)| {
-                let written = volume.load.drawn(from, to, draw, own);
+                let mut written = volume.load.drawn(from, to, draw, own);
+                written.small += self.held_now(&volume.load, from);
                 let written = written.scaled(self.circumstances.write_factor);
                 volume.drawn_bytes(written, own)
             })

@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// The volume that the device is, by its backing file's name. Another in every run: one that was killed leaves its
 /// device behind, and a volume must not be attached twice.
-fn volume() -> String {
+fn held_volume() -> String {
     format!("vol-0ba5e{:012x}", std::process::id())
 }
 
@@ -70,7 +70,7 @@ impl Host {
     }
 
     fn status(&self) -> BaseReply {
-        let (volume, wait_seconds) = (volume(), 60.0);
+        let (volume, wait_seconds) = (held_volume(), 60.0);
         let status = SyncStatus {
             volume,
             wait_seconds,
@@ -92,7 +92,7 @@ impl Host {
             credentials,
         };
         self.ask(SyncVolume {
-            volume: volume(),
+            volume: held_volume(),
             from: from.map(str::to_owned),
             to: to.to_owned(),
             reader,
@@ -170,7 +170,7 @@ impl Scene {
         let first = lab.snapshot(&id);
         (1900..1910).for_each(|block| volume.write(block, 3, 4, 100));
         let second = lab.snapshot(&id);
-        let device = Device::new(&lab.file(&format!("{}.img", volume())), 1024);
+        let device = Device::new(&lab.file(&format!("{}.img", held_volume())), 1024);
         let host = Host::start(&lab.file("host"));
         host.hold(&lab, None, &first);
         let snapshots = [first, second];
@@ -243,7 +243,7 @@ fn what_was_mounted_while_the_helper_was_down_is_no_base() {
 #[test]
 fn a_device_that_is_gone_or_has_shrunk_is_named_and_another_is_written_whole() {
     let mut scene = Scene::set();
-    let backing = scene.lab.file(&format!("{}.img", volume()));
+    let backing = scene.lab.file(&format!("{}.img", held_volume()));
     scene.host.kill();
     done("losetup", &["--detach", text(&scene.device.path)]);
     scene.host.restart();

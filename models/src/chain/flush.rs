@@ -9,6 +9,7 @@
 
 use super::Chain;
 use crate::draws::Draw;
+use crate::load::LoadPaths;
 
 /// Dirty pages are at most so old (PostgreSQL's default `checkpoint_timeout`, 5 minutes).
 const CHECKPOINT_PERIOD_SECONDS: f64 = 300.0;
@@ -54,6 +55,15 @@ impl Chain {
             (false, _) => since.at,
             (true, true) => since.at - AFTER_CHECKPOINT_SECONDS,
             (true, false) => since.at - CHECKPOINT_PERIOD_SECONDS * phase,
+        }
+    }
+
+    /// Of what a database dirtied since the flush at `from`, what its metrics do not show yet: it is written before the
+    /// next snapshot, by the CHECKPOINT or the stop that comes first. A forced CHECKPOINT is followed by as much silence.
+    pub(super) fn held_now(&self, load: &LoadPaths, from: f64) -> f64 {
+        match self.database {
+            true => load.held(from, CHECKPOINT_PERIOD_SECONDS),
+            false => 0.0,
         }
     }
 

@@ -98,6 +98,20 @@ impl LoadPaths {
         self.on(&self.paths[index], from, to)
     }
 
+    /// Small writes that were made in memory since everything was flushed at `from` and that the past does not show
+    /// yet, because the database has not written them: what the hour before lets expect beyond what was seen, as
+    /// much as `most_seconds` of it.
+    #[must_use]
+    pub fn held(&self, from: f64, most_seconds: f64) -> f64 {
+        let since = self.start - from;
+        if self.known.is_empty() || since.is_nan() || since <= 0.0 {
+            return 0.0;
+        }
+        let seen = self.before(from).small;
+        let rate = (self.before(from - HOUR).small - seen) / HOUR;
+        (rate * since - seen).clamp(0.0, (rate * most_seconds).max(0.0))
+    }
+
     fn on(&self, path: &[Written], from: f64, to: f64) -> Written {
         if from.is_nan() || to.is_nan() || to <= from {
             return Written::default();

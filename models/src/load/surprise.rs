@@ -5,9 +5,6 @@ use super::luck::{Luck, luck};
 use super::past::Past;
 use crate::draws::student4_quantile;
 
-/// Chance of something new before as much time again has passed as is known, as odds (Laplace's
-/// rule of succession gives even odds; most of what is new is small).
-const ODDS: f64 = 0.3;
 /// Half of them last longer than this, and one in n longer than n times it; the longest.
 const MEDIAN_SECONDS: f64 = 600.0;
 const LONGEST_SECONDS: f64 = 8.0 * 3600.0;
@@ -31,7 +28,8 @@ pub(super) struct Surprise {
 impl Surprise {
     pub(super) fn of(path: usize, past: &Past) -> Self {
         let known = past.ledger.seconds().max(60.0);
-        let start = known * (1.0 / luck(path, Luck::SurpriseStart) - 1.0) / ODDS;
+        // Even odds that it comes before as much time again has passed as is known (Laplace's rule of succession).
+        let start = known * (1.0 / luck(path, Luck::SurpriseStart) - 1.0);
         let lasts = MEDIAN_SECONDS * (1.0 / luck(path, Luck::SurpriseLength) - 1.0);
         let size = student4_quantile(luck(path, Luck::SurpriseSize)).clamp(-4.0, 4.0);
         let busiest = if past.busiest > 0.0 {

@@ -315,3 +315,28 @@ fn a_burst_of_pages_is_bulk_where_the_usual_write_is_a_log_sector() {
     let scattered = LoadModel::fit(&pages);
     assert!(scattered.written(2e8, 12_000.0, 60.0).small > 1000.0);
 }
+
+#[test]
+fn after_a_flush_a_database_holds_what_its_silence_does_not_show() {
+    let flushed = 5.0 * HOUR;
+    let silent = |at: f64| if at < flushed { 100.0 } else { 0.0 };
+    let (from, now) = (START + flushed, START + flushed + 600.0);
+    let paths =
+        |rate: &dyn Fn(f64) -> f64| LoadPaths::of(&LoadModel::fit(&periods(60, 310, rate)), now);
+    let held = paths(&silent).held(from, 300.0);
+    assert!((held - 30_000.0).abs() < 1.0, "one period's: {held}");
+    let all = paths(&silent).held(from, 3600.0);
+    assert!(
+        (all - 60_000.0).abs() < 1.0,
+        "what ten minutes dirty: {all}"
+    );
+    assert!(
+        paths(&|_| 100.0).held(from, 300.0) < 1.0,
+        "it is written as it comes"
+    );
+    assert!(paths(&|at| if at < flushed { 100.0 } else { 900.0 }).held(from, 300.0) < 1.0);
+    assert!(
+        paths(&silent).held(now + 60.0, 300.0) < 1.0,
+        "nothing is known of the future"
+    );
+}

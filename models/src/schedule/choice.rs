@@ -4,7 +4,7 @@ use crate::shares::by_shares;
 use crate::units::at_epoch_seconds;
 
 use super::PlanError;
-use super::search::{Found, IN_TIME, Search, TIGHT};
+use super::search::{Candidate, Found, IN_TIME, Search, TIGHT};
 
 /// Start times looked at closely.
 const SHORTLIST: usize = 8;
@@ -21,7 +21,8 @@ impl Search<'_> {
     pub(crate) fn best(&self) -> Result<Found, PlanError> {
         let mut options: Vec<Found> = Vec::new();
         if self.demand.hours.is_empty() {
-            options.extend(self.settled(&|rounds| Some(self.at_once(rounds))));
+            let in_time = |found: &Candidate| found.window.start < found.window.end;
+            options.extend(self.settled(&|rounds| Some(self.at_once(rounds)).filter(in_time)));
         }
         let mut windows: Vec<(f64, f64)> = options.iter().map(summary).collect();
         let close = self.shortlist(&mut windows);
