@@ -21,14 +21,15 @@ enum Lie {
 }
 
 type Liar = fn(Value) -> Lie;
-type Forger = fn(&Lab, Request<Bytes>) -> (Request<Bytes>, bool);
+/// What is sent instead of a request, and what is sent before it, to which nobody hears the answer.
+type Forger = fn(&Lab, Request<Bytes>) -> (Request<Bytes>, Option<Request<Bytes>>);
 
 fn honest(request: Value) -> Lie {
     Lie::Ask(request)
 }
 
-fn genuine(_: &Lab, request: Request<Bytes>) -> (Request<Bytes>, bool) {
-    (request, false)
+fn genuine(_: &Lab, request: Request<Bytes>) -> (Request<Bytes>, Option<Request<Bytes>>) {
+    (request, None)
 }
 
 /// One run over ways that lie and forge; what the observer finds.
@@ -48,9 +49,9 @@ fn with(liar: Liar, forger: Forger, faults: FaultSpec, seed: u64, spoil: fn(&Jou
         Wire::through(move |request| {
             let lab = lab.clone();
             Box::pin(async move {
-                let (request, twice) = forger(&lab, request);
-                if twice {
-                    lab.http(request.clone()).await;
+                let (request, before) = forger(&lab, request);
+                if let Some(before) = before {
+                    lab.http(before).await;
                 }
                 Some(lab.http(request).await)
             })
@@ -127,27 +128,27 @@ fn a_request_that_is_sent_twice_leaves_an_orphan() {
             true => body.replace("snapmigrate%3Astep", "snapmigrate%3Aother"),
             false => body,
         };
-        (Request::from_parts(head, Bytes::from(body)), creates)
+        let request = Request::from_parts(head, Bytes::from(body));
+        (request.clone(), creates.then_some(request))
     };
     breaks(&found(honest, twice), "is not in the journal");
 }
 
-/// The freeze was broken, so that its set does not count, and the service made it twice: once the source serves both
-/// are deleted, the one that is in no journal too.
+/// The service made the set behind the fence and refused the call for good: once the source serves, what is in no
+/// journal is deleted.
 #[test]
-fn the_way_back_deletes_what_a_freeze_left_twice() {
-    let twice = |_: &Lab, request: Request<Bytes>| {
-        let body = String::from_utf8_lossy(request.body());
-        let creates = body.contains("Action=CreateSnapshots") && body.contains("freeze-snapshot");
-        (request, creates)
+fn the_way_back_deletes_what_a_refused_freeze_left() {
+    let made_and_refused = |_: &Lab, request: Request<Bytes>| {
+        let body = String::from_utf8_lossy(request.body()).into_owned();
+        if !(body.contains("Action=CreateSnapshots") && body.contains("freeze-snapshot")) {
+            return (request, None);
+        }
+        let refused = body.replace("Action=CreateSnapshots", "Action=CreateNothing");
+        let (head, _) = request.clone().into_parts();
+        let refused = Request::from_parts(head, Bytes::from(refused));
+        (refused, Some(request))
     };
-    let broken = |request: Value| match request["op"].as_str() {
-        Some("thaw") => Lie::Say(json!({
-            "thawed_at": "2026-11-02T08:15:00.000Z", "frozen_seconds": 1.0, "unbroken": false,
-        })),
-        _ => Lie::Ask(request),
-    };
-    let run = found(broken, twice);
+    let run = found(honest, made_and_refused);
     assert_eq!(
         (run.outcome.as_str(), run.broken.len()),
         ("aborted", 0),
@@ -221,7 +222,7 @@ fn a_target_made_of_an_older_snapshot_has_lost_blocks() {
     let older = |lab: &Lab, request: Request<Bytes>| {
         let form = String::from_utf8_lossy(request.body()).into_owned();
         if !form.contains("Action=CreateVolume&") {
-            return (request, false);
+            return (request, None);
         }
         let seen = lab.observe().unwrap();
         let other = |s: &&Thing| s.owner == "222222222222" && !form.contains(&s.id);
@@ -233,7 +234,7 @@ fn a_target_made_of_an_older_snapshot_has_lost_blocks() {
         let body = form.split('&').map(field).collect::<Vec<_>>().join("&");
         let (mut parts, _) = request.into_parts();
         parts.headers.remove("content-length");
-        (Request::from_parts(parts, Bytes::from(body)), false)
+        (Request::from_parts(parts, Bytes::from(body)), None)
     };
     let run = found(honest, older);
     assert_eq!(run.outcome, "aborted", "the proof notices: {run:?}");
