@@ -74,6 +74,7 @@ fn fleet() {
 fn trial() {
     let trial: TrialReport = frozen("try.json");
     assert_eq!((trial.trial, trial.steps.len()), (1, 3));
+    assert_eq!(trial.steps[2].replay_seconds, Some(38.5));
 }
 
 #[test]

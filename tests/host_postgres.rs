@@ -136,6 +136,7 @@ fn a_whole_cutover_loses_no_commit_and_leaves_one_writer() {
         timeline: fenced.timeline,
     };
     let up = target.call(bring_up.clone());
+    assert!(up.replay_seconds.is_some(), "its log was read: {up:?}");
     assert_eq!(
         (&up.system_identifier, up.timeline),
         (&fenced.system_identifier, fenced.timeline)

@@ -42,8 +42,15 @@ fn check_that_one_side_serves(scene: Scene<Mariadb>) {
 fn check_hooks(stage: &Stage<Mariadb>, report: &Value) {
     let mut tries = stage.events();
     tries.retain(|event| event["action"]["action"] == "try_restore");
-    let tried = |event: &Value| event["result"]["result"] == "tried";
-    assert!(tries.iter().any(tried), "no restore was tried: {tries:#?}");
+    tries.retain(|event| event["result"]["result"] == "tried");
+    let [.., tried] = tries.as_slice() else {
+        panic!("no restore was tried");
+    };
+    let replay = &tried["result"]["restore"]["replay_seconds"];
+    assert!(
+        replay.is_f64(),
+        "the server's log tells of a recovery: {tried}"
+    );
     let ran = report["actual"]["hooks"]
         .as_array()
         .expect("hooks were run");

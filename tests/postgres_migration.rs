@@ -26,6 +26,11 @@ fn over_ssm_a_database_under_load_moves_to_another_region_and_account() {
     let took = |step: &Value| step["seconds"].as_f64().expect("seconds") > 0.0;
     let steps = tried["steps"].as_array().expect("its steps");
     assert!(steps.len() == 3 && steps.iter().all(took), "{tried}");
+    let replay = steps[2]["replay_seconds"].as_f64();
+    assert!(
+        replay.is_some_and(|s| s > 0.0),
+        "a log was replayed: {tried}"
+    );
     let status = scene.stage.target.call(Status {});
     assert_ne!(status.database, DatabaseState::Running, "it is gone again");
     assert!(scene.stage.cluster.serves(), "the source was not touched");

@@ -27,8 +27,8 @@ pub struct Evidence {
     pub recent_writes: Vec<VolumePeriods>,
     /// Point in time the last completed round holds; absent: that of the last of `rounds`.
     pub last_round_at: Option<Timestamp>,
-    /// What starting the database from a round took, where that was tried: it was never stopped, so it replayed
-    /// its log.
+    /// What starting the database from a round took, where that was tried and nobody knows how much of it was the
+    /// replay of its log: it was never stopped.
     #[serde(default)]
     pub unclean_start_seconds: Option<f64>,
     /// Durations of single steps. When snapshots or copies are among them, they count instead of

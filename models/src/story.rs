@@ -235,6 +235,7 @@ impl Story {
                     create_seconds: 12.0,
                     attach_seconds: 6.0,
                     start_seconds: 40.0,
+                    replay_seconds: None,
                 },
             },
             Action::Preflight => StepResult::Inspected {

@@ -40,6 +40,9 @@ pub struct TrialStep {
     pub believed_seconds: Option<f64>,
     /// What it took, in seconds.
     pub seconds: f64,
+    /// How much of a start was the replay of the log; absent where the database's log did not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_seconds: Option<f64>,
 }
 
 impl Document for TrialReport {
@@ -56,6 +59,11 @@ impl TrialReport {
             step,
             believed_seconds: believed(plan, step),
             seconds,
+            replay_seconds: None,
+        };
+        let start = TrialStep {
+            replay_seconds: restore.replay_seconds,
+            ..step(ServiceStep::Recovery, restore.start_seconds)
         };
         Some(Self {
             format: Self::FORMAT.to_owned(),
@@ -67,7 +75,7 @@ impl TrialReport {
             steps: vec![
                 step(ServiceStep::CreateVolume, restore.create_seconds),
                 step(ServiceStep::Attach, restore.attach_seconds),
-                step(ServiceStep::Recovery, restore.start_seconds),
+                start,
             ],
         })
     }

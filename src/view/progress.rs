@@ -115,10 +115,16 @@ fn outcome(result: &StepResult) -> String {
         ),
         StepResult::TargetIsolated { state, .. } => format!(", it is {state}"),
         StepResult::Tried { restore } => format!(
-            ", created in {}, attached in {}, started in {}",
+            ", created in {}, attached in {}, started in {}{}",
             duration(restore.create_seconds),
             duration(restore.attach_seconds),
-            duration(restore.start_seconds)
+            duration(restore.start_seconds),
+            restore
+                .replay_seconds
+                .map_or_else(String::new, |seconds| format!(
+                    ", {} of it replay",
+                    duration(seconds)
+                ))
         ),
         StepResult::Proved { replay_lsn, .. } => format!(", replayed to {replay_lsn}"),
         StepResult::Synced { volumes } => {

@@ -16,10 +16,25 @@ pub fn trial(found: &TrialReport) -> String {
     );
     format!(
         "{}: round {} was restored on the target, its database started isolated, and all of it removed again\n{steps}\n  \
-         A round's database was never stopped: this start replays its log, the one behind the fence need not.\n  \
+         {}\n  \
          The gate of this migration forecasts with what was measured here.\n",
-        found.name, found.round
+        found.name,
+        found.round,
+        replay(found)
     )
+}
+
+fn replay(found: &TrialReport) -> String {
+    let told = found.steps.iter().find_map(|step| step.replay_seconds);
+    let known = told.map(|seconds| {
+        let replay = duration(seconds);
+        format!("A round's database was never stopped: {replay} of this start replayed its log, the one behind the fence need not.")
+    });
+    known.unwrap_or_else(|| {
+        "A round's database was never stopped: this start replays its log, the one behind the fence need not. How long \
+         that took its log does not tell; half of the start is assumed."
+            .to_owned()
+    })
 }
 
 fn row(step: &TrialStep) -> Vec<String> {

@@ -21,7 +21,7 @@ impl SimulatedHost {
     ) -> Outcome {
         let (mounts, system_identifier) = (request.mounts()?, request.text("system_identifier")?);
         if self.state == State::Standby && self.mounts == mounts {
-            return Ok((self.brought_up(), 0.0));
+            return Ok((self.brought_up(None), 0.0));
         }
         if self.state != State::Absent {
             let word = self.state.word();
@@ -41,25 +41,27 @@ impl SimulatedHost {
         let lazily = mounts.iter().map(|m| 1.0 - disks.loaded(&m.volume, now));
         let lazily = lazily.fold(0.0, f64::max);
         let share = self.database.loaded_start_share;
-        let took = recovery_seconds
-            * (share + (1.0 - share) * lazily)
-            * if mark.clean { CLEAN_START_SHARE } else { 1.0 };
+        let unclean_seconds = recovery_seconds * (share + (1.0 - share) * lazily);
+        let took = unclean_seconds * if mark.clean { CLEAN_START_SHARE } else { 1.0 };
+        let replay_seconds = took - unclean_seconds * CLEAN_START_SHARE;
         self.started_at = after(now, took);
         self.state = State::Standby;
         self.mounts = mounts;
         (self.system_identifier, self.timeline) = (mark.system_identifier, mark.timeline);
         (self.written_lsn, self.commits) = (mark.lsn, 0);
-        Ok((self.brought_up(), took))
+        Ok((self.brought_up(Some(replay_seconds)), took))
     }
 
-    fn brought_up(&self) -> serde_json::Value {
+    /// What `bring_up` answers; a standby that ran already has no start to tell of.
+    fn brought_up(&self, replay_seconds: Option<f64>) -> serde_json::Value {
         let mounted = self
             .mounts
             .iter()
             .map(|m| m.mountpoint.clone())
             .collect::<Vec<_>>();
         json!({
-            "mounted": mounted, "started_at": time(self.started_at), "replay_lsn": format_lsn(self.lsn()),
+            "mounted": mounted, "started_at": time(self.started_at), "replay_seconds": replay_seconds,
+            "replay_lsn": format_lsn(self.lsn()),
             "system_identifier": self.system_identifier, "timeline": self.timeline,
         })
     }

@@ -72,6 +72,7 @@ impl View<'_> {
 mod tests {
     use crate::decide::{Goal, Next, decide};
     use crate::evidence::Evidence;
+    use crate::observation::ServiceStep;
     use crate::plan::Plan;
     use crate::story::{Story, plan};
 
@@ -132,6 +133,28 @@ mod tests {
         let evidence = Evidence::of(&trying(), &story.progress);
         assert_eq!(evidence.unclean_start_seconds, Some(40.0));
         assert!(story.progress.trial.over);
+    }
+
+    /// What the story's start of 40 s teaches, with so much of it replay: as it is, and without the replay.
+    fn taught_of_a_start(replay_seconds: f64) -> (Option<f64>, Vec<f64>) {
+        let mut story = Story::of("preflight round0 +5000 b1 s1 a1 h1 c1 d1 w1 t1");
+        let measured = &mut story.progress.trial.measured;
+        let (_, restore) = measured.as_mut().expect("a restore that was tried");
+        restore.replay_seconds = Some(replay_seconds);
+        let evidence = Evidence::of(&trying(), &story.progress);
+        let starts = evidence.durations.iter();
+        let starts = starts.filter(|told| told.step == ServiceStep::Recovery);
+        let clean = starts.map(|told| told.seconds).collect();
+        (evidence.unclean_start_seconds, clean)
+    }
+
+    #[test]
+    fn a_start_whose_replay_was_measured_teaches_what_is_left_of_it() {
+        assert_eq!(taught_of_a_start(26.0), (None, vec![14.0]));
+        assert_eq!(taught_of_a_start(0.0), (None, vec![40.0]));
+        for unusable in [40.0, 41.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(taught_of_a_start(unusable), (Some(40.0), vec![]));
+        }
     }
 
     #[test]

@@ -36,6 +36,7 @@ impl Evidence {
             unclean_start_seconds: progress
                 .trial
                 .measured
+                .filter(|(_, restore)| restore.clean_start_seconds().is_none())
                 .map(|(_, restore)| restore.start_seconds),
             // A full one where a delta was counted would teach a wrong rate.
             durations: progress
@@ -155,7 +156,7 @@ fn sync(plan: &Plan, synced: &SyncedVolume) -> ObservedDuration {
     }
 }
 
-/// Create and attach of a tried restore are those of the cutover.
+/// Create and attach of a tried restore are those of the cutover, and so is its start less the replay.
 fn tried(plan: &Plan, progress: &Progress) -> Vec<ObservedDuration> {
     let Some((ended_at, restore)) = progress.trial.measured else {
         return Vec::new();
@@ -170,10 +171,13 @@ fn tried(plan: &Plan, progress: &Progress) -> Vec<ObservedDuration> {
         zone: Some(plan.target.zone.clone()),
         from_region: None,
     };
-    vec![
+    let mut all = vec![
         one(ServiceStep::CreateVolume, restore.create_seconds),
         one(ServiceStep::Attach, restore.attach_seconds),
-    ]
+    ];
+    let clean = restore.clean_start_seconds();
+    all.extend(clean.map(|seconds| one(ServiceStep::Recovery, seconds)));
+    all
 }
 
 fn duration(

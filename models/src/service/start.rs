@@ -1,7 +1,7 @@
 //! What the start of a database that was never stopped tells of one after a clean stop.
 //!
-//! It finds the same files on the same kind of volumes and replays its log besides. How much that is, nobody
-//! knows beforehand: assumed is as much again, give or take. The measured start, brought down so, and the belief
+//! It finds the same files on the same kind of volumes and replays its log besides. Where the database's log did not
+//! tell how long that took, assumed is as much again, give or take. The measured start, brought down so, and the belief
 //! before it are both normal in the logarithm, and their precisions add (Gelman et al., Bayesian Data Analysis,
 //! 2.5).
 

@@ -63,4 +63,17 @@ pub struct TriedRestore {
     pub attach_seconds: f64,
     /// Start of the database from a round: it was never stopped, so it replays its log.
     pub start_seconds: f64,
+    /// How much of the start was that replay; absent where the database's log did not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_seconds: Option<f64>,
+}
+
+impl TriedRestore {
+    /// What the start would have taken without a log to replay, where that was measured.
+    #[must_use]
+    pub fn clean_start_seconds(&self) -> Option<f64> {
+        let clean = self.start_seconds - self.replay_seconds?;
+        // Longer than the whole start: a clock was set meanwhile.
+        (clean > 0.0 && clean <= self.start_seconds).then_some(clean)
+    }
 }

@@ -40,12 +40,13 @@ impl Context<'_> {
         let created = self.clock.now();
         self.attach_tried(&volumes).await?;
         let attached = self.clock.now();
-        self.start_tried(&volumes).await?;
+        let replay_seconds = self.start_tried(&volumes).await?;
         let started = self.clock.now();
         Ok(TriedRestore {
             create_seconds: (created - begun).as_seconds_f64(),
             attach_seconds: (attached - created).as_seconds_f64(),
             start_seconds: (started - attached).as_seconds_f64(),
+            replay_seconds,
         })
     }
 
@@ -120,7 +121,8 @@ impl Context<'_> {
     }
 
     /// Starts the database isolated, as the cutover does: a standby that nobody reaches and that is never promoted.
-    async fn start_tried(&self, volumes: &[VolumePair]) -> Result<(), Failure> {
+    /// Says how much of that was the replay of its log.
+    async fn start_tried(&self, volumes: &[VolumePair]) -> Result<Option<f64>, Failure> {
         let known = self.progress.preflight.as_ref();
         let system_identifier = known.and_then(|known| known.system_identifier.clone());
         let system_identifier = system_identifier
@@ -142,8 +144,7 @@ impl Context<'_> {
             lsn: NO_LSN.to_owned(),
             timeline: 1,
         };
-        self.target_host()?.call(request).await?;
-        Ok(())
+        Ok(self.target_host()?.call(request).await?.replay_seconds)
     }
 
     async fn remove_tried(&self, step: &str) -> Result<(), Failure> {

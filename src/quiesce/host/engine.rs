@@ -24,6 +24,15 @@ impl Expected {
     }
 }
 
+/// An isolated standby that answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Started {
+    /// What it holds.
+    pub standby: ProveReply,
+    /// How long it replayed its log, as that log tells; of a start by this very call.
+    pub replay_seconds: Option<f64>,
+}
+
 /// A database engine on this host. Every call has a time limit of its own and blocks until it is done.
 pub trait Engine: Send + Sync {
     /// What the database is doing.
@@ -91,7 +100,7 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     /// `not_proved` when it is another database, `database` when it does not start.
-    fn start_isolated(&self, expected: &Expected) -> Result<ProveReply, Refusal>;
+    fn start_isolated(&self, expected: &Expected) -> Result<Started, Refusal>;
 
     /// Waits until the isolated standby has replayed everything expected.
     ///

@@ -32,6 +32,7 @@ mod same_server;
 pub mod server;
 mod server_user;
 pub mod service;
+mod start_log;
 mod supervisors;
 pub mod survey;
 #[cfg(test)]

@@ -4,7 +4,7 @@ mod placed;
 pub mod rules;
 
 use super::clock;
-use super::engine::Expected;
+use super::engine::{Expected, Started};
 use super::fence::Phase;
 use super::service::{Host, log};
 use crate::quiesce::protocol::*;
@@ -82,7 +82,10 @@ impl Host {
             system_identifier: asked.system_identifier.clone(),
             lsn: asked.lsn.clone(),
         };
-        let standby = self.engine.start_isolated(&expected)?;
+        let Started {
+            standby,
+            replay_seconds,
+        } = self.engine.start_isolated(&expected)?;
         Ok(BringUpReply {
             mounted: asked
                 .mounts
@@ -90,6 +93,7 @@ impl Host {
                 .map(|mount| mount.mountpoint.clone())
                 .collect(),
             started_at: clock::wall(),
+            replay_seconds,
             replay_lsn: standby.replay_lsn,
             system_identifier: standby.system_identifier,
             timeline: standby.timeline,

@@ -267,6 +267,10 @@ pub struct BringUpReply {
     /// When the standby answered.
     #[serde(with = "timestamp")]
     pub started_at: DateTime<Utc>,
+    /// How much of its start was the replay of its log, as that log tells; absent where it does not, or the standby ran
+    /// already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_seconds: Option<f64>,
     /// How far it has replayed.
     pub replay_lsn: String,
     /// What the cluster is.

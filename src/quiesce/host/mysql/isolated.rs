@@ -5,10 +5,11 @@
 
 use super::at_rest::release_of;
 use super::position::Position;
+use super::replay::replay_seconds;
 use super::server::Process;
 use super::{Mysql, database, marker};
 use crate::quiesce::host::clock;
-use crate::quiesce::host::engine::Expected;
+use crate::quiesce::host::engine::{Expected, Started};
 use crate::quiesce::protocol::{ActivateReply, ErrorCode, ProveReply, Refusal};
 use std::path::PathBuf;
 
@@ -19,7 +20,7 @@ const NOT_SET: &str = "(No default value)";
 ///
 /// # Errors
 /// `not_proved` when the copy is not what is expected, `database` when it does not start.
-pub fn start(mysql: &Mysql, expected: &Expected) -> Result<ProveReply, Refusal> {
+pub fn start(mysql: &Mysql, expected: &Expected) -> Result<Started, Refusal> {
     let found = mysql.files().identity()?;
     if found != expected.system_identifier {
         return Err(not_proved(format!(
@@ -27,15 +28,19 @@ pub fn start(mysql: &Mysql, expected: &Expected) -> Result<ProveReply, Refusal> 
             expected.system_identifier
         )));
     }
-    match mysql.server.process()? {
-        Some(process) if process.isolated => {}
+    let replay_seconds = match mysql.server.process()? {
+        Some(process) if process.isolated => None,
         Some(_) => return Err(not_isolated()),
-        None => start_stopped(mysql, expected)?,
-    }
-    facts(mysql, expected)
+        None => replay_seconds(&start_stopped(mysql, expected)?),
+    };
+    Ok(Started {
+        standby: facts(mysql, expected)?,
+        replay_seconds,
+    })
 }
 
-fn start_stopped(mysql: &Mysql, expected: &Expected) -> Result<(), Refusal> {
+/// Returns what the server wrote meanwhile.
+fn start_stopped(mysql: &Mysql, expected: &Expected) -> Result<String, Refusal> {
     require_same_release(mysql)?;
     let configured = Configured::of(mysql)?;
     // Also where an earlier call came as far as this: from here on nobody but us can start it.

@@ -13,6 +13,7 @@ mod inspect;
 mod isolated;
 mod marker;
 mod position;
+mod replay;
 mod server;
 mod survey;
 
@@ -20,7 +21,7 @@ pub use dialect::Dialect;
 
 use super::clock;
 use super::config::MysqlConfig;
-use super::engine::{Engine, Expected};
+use super::engine::{Engine, Expected, Started};
 use super::server_user;
 use super::survey::EngineSurvey;
 use crate::quiesce::protocol::*;
@@ -288,7 +289,7 @@ impl Engine for Mysql {
         self.serve()
     }
 
-    fn start_isolated(&self, expected: &Expected) -> Result<ProveReply, Refusal> {
+    fn start_isolated(&self, expected: &Expected) -> Result<Started, Refusal> {
         isolated::start(self, expected)
     }
 

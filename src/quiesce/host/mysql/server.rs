@@ -5,6 +5,7 @@ use super::dialect::Dialect;
 use crate::quiesce::host::command::{self, RunAs};
 use crate::quiesce::host::config::MysqlConfig;
 use crate::quiesce::host::processes::works_in;
+use crate::quiesce::host::start_log::StartLog;
 use crate::quiesce::protocol::Refusal;
 use std::collections::BTreeMap;
 use std::fs;
@@ -139,7 +140,7 @@ impl Server {
     fn start(&self, serves: impl Fn() -> bool) -> Result<(), Refusal> {
         let Some(argv) = &self.config.start_command else {
             let socket = format!("--socket={}", self.config.socket.display());
-            return self.start_with(&[socket], serves);
+            return self.start_with(&[socket], serves).map(|_| ());
         };
         let limit = Duration::from_secs(self.config.start_seconds);
         command::run(&RunAs::Myself, argv, limit)
@@ -147,30 +148,35 @@ impl Server {
             .map_err(|error| database(error.to_string()))
     }
 
-    /// Starts the server with options that go before its option files, and waits until it `serves`.
+    /// Starts the server with options that go before its option files, and waits until it `serves`. Returns what it
+    /// wrote until then.
     ///
     /// # Errors
     /// `database` with the end of the server's log when it ends or is not there in time.
-    pub fn start_with(&self, options: &[String], serves: impl Fn() -> bool) -> Result<(), Refusal> {
-        let before = fs::metadata(&self.log).map_or(0, |metadata| metadata.len());
+    pub fn start_with(
+        &self,
+        options: &[String],
+        serves: impl Fn() -> bool,
+    ) -> Result<String, Refusal> {
+        let written = StartLog::of(&self.log);
         let pid = self.spawn(options)?;
         let deadline = Instant::now() + Duration::from_secs(self.config.start_seconds);
         while !serves() {
             if !runs(pid) {
-                let log = self.log_since(before);
+                let log = written.end();
                 return Err(database(format!(
                     "the server ended at its start; its log: {log}"
                 )));
             }
             if Instant::now() >= deadline {
-                let (limit, log) = (self.config.start_seconds, self.log_since(before));
+                let (limit, log) = (self.config.start_seconds, written.end());
                 return Err(database(format!(
                     "the server does not answer {limit} s after its start; its log: {log}"
                 )));
             }
             thread::sleep(POLL);
         }
-        Ok(())
+        Ok(written.text())
     }
 
     /// Leaves the server running in a session of its own and returns its process id, which `exec` keeps.
@@ -234,14 +240,6 @@ impl Server {
 
     fn stop_limit(&self) -> Duration {
         Duration::from_secs(self.config.stop_seconds)
-    }
-
-    fn log_since(&self, offset: u64) -> String {
-        let bytes = fs::read(&self.log).unwrap_or_default();
-        let from = usize::try_from(offset)
-            .unwrap_or(usize::MAX)
-            .min(bytes.len());
-        command::last(&String::from_utf8_lossy(&bytes[from..]))
     }
 }
 

@@ -10,6 +10,7 @@ mod hba;
 mod inspect;
 mod lsn;
 mod marker;
+mod replay;
 mod server;
 mod sql;
 mod standby;
@@ -18,7 +19,7 @@ mod wal;
 
 use super::clock;
 use super::config::{PostgresConfig, PostgresFence};
-use super::engine::{Engine, Expected};
+use super::engine::{Engine, Expected, Started};
 use super::server_user;
 use super::survey::EngineSurvey;
 use crate::quiesce::protocol::*;
@@ -220,7 +221,7 @@ impl Engine for Postgres {
         }
     }
 
-    fn start_isolated(&self, expected: &Expected) -> Result<ProveReply, Refusal> {
+    fn start_isolated(&self, expected: &Expected) -> Result<Started, Refusal> {
         standby::start(self, expected)
     }
 

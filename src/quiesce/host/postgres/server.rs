@@ -4,6 +4,7 @@ use super::database;
 use crate::quiesce::host::command::{self, CommandError, RunAs};
 use crate::quiesce::host::config::PostgresConfig;
 use crate::quiesce::host::processes::works_in;
+use crate::quiesce::host::start_log::StartLog;
 use crate::quiesce::protocol::Refusal;
 use std::fs;
 use std::path::PathBuf;
@@ -156,15 +157,16 @@ impl Server {
                     .map(|_| ())
                     .map_err(|error| database(error.to_string()))
             }
-            None => self.start_with(""),
+            None => self.start_with("").map(|_| ()),
         }
     }
 
-    /// Starts it with options for the server's command line, which go before all configuration files.
+    /// Starts it with options for the server's command line, which go before all configuration files. Returns what
+    /// it wrote until then.
     ///
     /// # Errors
     /// `database` with the end of the server's log.
-    pub fn start_with(&self, options: &str) -> Result<(), Refusal> {
+    pub fn start_with(&self, options: &str) -> Result<String, Refusal> {
         let config_file = self
             .config
             .config_file
@@ -175,7 +177,7 @@ impl Server {
             config_file.unwrap_or_default(),
             self.config.port
         );
-        let before = fs::metadata(&self.log).map_or(0, |metadata| metadata.len());
+        let written = StartLog::of(&self.log);
         let limit = Duration::from_secs(self.config.start_seconds);
         let (data, log, seconds) = (
             self.data(),
@@ -186,11 +188,9 @@ impl Server {
             "start", "-D", &data, "-w", "-t", &seconds, "-l", &log, "-o", &options,
         ];
         let outcome = self.run("pg_ctl", &arguments, limit + Duration::from_secs(10));
-        outcome.map(|_| ()).map_err(|error| {
-            database(format!(
-                "{error}; the server's log: {}",
-                self.log_since(before)
-            ))
+        outcome.map(|_| written.text()).map_err(|error| {
+            let end = written.end();
+            database(format!("{error}; the server's log: {end}"))
         })
     }
 
@@ -245,14 +245,6 @@ impl Server {
 
     fn data(&self) -> String {
         self.config.data_directory.display().to_string()
-    }
-
-    fn log_since(&self, offset: u64) -> String {
-        let bytes = fs::read(&self.log).unwrap_or_default();
-        let from = usize::try_from(offset)
-            .unwrap_or(usize::MAX)
-            .min(bytes.len());
-        command::last(&String::from_utf8_lossy(&bytes[from..]))
     }
 }
 

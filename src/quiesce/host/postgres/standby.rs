@@ -5,12 +5,12 @@
 //! nothing is left to undo in its configuration: no TCP, a socket directory of the helper's, no archiving, no
 //! upstream.
 
-use super::lsn;
 use super::server::{Running, Server};
 use super::{Postgres, database};
+use super::{lsn, replay};
 use crate::quiesce::host::clock;
 use crate::quiesce::host::durable;
-use crate::quiesce::host::engine::Expected;
+use crate::quiesce::host::engine::{Expected, Started};
 use crate::quiesce::protocol::{ActivateReply, ErrorCode, ProveReply, Refusal};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,16 +29,20 @@ const FACTS: &str = "SELECT concat_ws(' ', pg_is_in_recovery(), coalesce(pg_last
 ///
 /// # Errors
 /// `not_proved` when the copy is another cluster, `database` when it does not start.
-pub fn start(postgres: &Postgres, expected: &Expected) -> Result<ProveReply, Refusal> {
+pub fn start(postgres: &Postgres, expected: &Expected) -> Result<Started, Refusal> {
     let control = postgres.server.control()?;
     if control.system_identifier != expected.system_identifier {
         return Err(other_cluster(&control.system_identifier, expected));
     }
+    let mut replayed = None;
     if postgres.server.running()? == Running::No {
         prepare(postgres)?;
-        postgres.server.start_with(&isolation(postgres))?;
+        replayed = replay::replay_seconds(&postgres.server.start_with(&isolation(postgres))?);
     }
-    facts(postgres)
+    Ok(Started {
+        standby: facts(postgres)?,
+        replay_seconds: replayed,
+    })
 }
 
 /// Waits until everything up to the fence is replayed.
@@ -168,7 +172,9 @@ fn isolation(postgres: &Postgres) -> String {
         "max_logical_replication_workers=0",
         "synchronous_standby_names=''",
     ];
-    settings.map(|setting| format!("-c {setting}")).join(" ")
+    let all = settings.into_iter().chain(replay::LEGIBLE);
+    let all: Vec<String> = all.map(|setting| format!("-c {setting}")).collect();
+    all.join(" ")
 }
 
 /// Whether a start is a start as a standby; the promotion removes the file.
@@ -183,7 +189,7 @@ fn run_isolated(postgres: &Postgres) -> Result<(), Refusal> {
     if let Ok(true) = postgres.open().in_recovery() {
         postgres.server.stop_own()?;
     }
-    let start = |server: &Server| server.start_with(&isolation(postgres));
+    let start = |server: &Server| server.start_with(&isolation(postgres)).map(|_| ());
     let serves = || postgres.closed().in_recovery().is_ok();
     postgres.server.start_or_wait(start, serves)
 }
