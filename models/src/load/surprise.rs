@@ -50,3 +50,36 @@ impl Surprise {
         (self.end.min(b) - self.start.max(a)).max(0.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::luck::PATHS;
+    use super::super::record::Entry;
+    use super::*;
+    use crate::dirty::Written;
+
+    fn known_for(hours: f64) -> Past {
+        let entry = Entry {
+            start: 1e6,
+            seconds: 3600.0 * hours,
+            written: Written {
+                small: 1e5,
+                bulk_blocks: 0.0,
+            },
+            calm_seconds: 3600.0 * hours,
+        };
+        Past::of(&[entry])
+    }
+
+    /// What never came in n units of time comes within the next m with probability m / (n + m).
+    #[test]
+    fn a_job_never_seen_comes_by_laplaces_rule() {
+        for (known, ahead) in [(2.0, 1.0), (24.0, 6.0), (6.0, 18.0), (336.0, 8.0)] {
+            let past = known_for(known);
+            let comes = |path: &usize| Surprise::of(*path, &past).within(0.0, 3600.0 * ahead) > 0.0;
+            let share = (0..PATHS).filter(comes).count() as f64 / PATHS as f64;
+            let rule = ahead / (known + ahead);
+            assert!((share - rule).abs() < 0.01, "{known} h: {share}, {rule}");
+        }
+    }
+}

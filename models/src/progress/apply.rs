@@ -110,7 +110,7 @@ impl Progress {
         let failing = Failing {
             action: action.clone(),
             class,
-            answer_lost: class == FailureClass::Unknown
+            answer_lost: class != FailureClass::Transient
                 || before.is_some_and(|failing| failing.answer_lost),
             message: message.to_owned(),
             count,

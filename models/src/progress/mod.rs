@@ -136,7 +136,8 @@ pub struct Failing {
     pub action: Action,
     /// Class of the last failure.
     pub class: FailureClass,
-    /// An answer of it was lost since it last succeeded, whatever failed afterwards: what it made must be looked up.
+    /// What it made since it last succeeded may be in no journal: an answer was lost, or it failed for good or for want
+    /// of credentials behind calls that had made something. It must be looked up, whatever failed afterwards.
     pub answer_lost: bool,
     /// What happened last.
     pub message: String,

@@ -100,6 +100,11 @@ fn a_lost_answer_is_remembered_until_the_step_succeeds() {
         "a failed lookup hides nothing"
     );
     assert_eq!(lost("preflight s0 a0 c0!u c0"), None);
+    assert_eq!(
+        lost("preflight s0 a0 c0!c c0!t"),
+        Some(true),
+        "what was made before the credentials ended is in no journal"
+    );
 }
 
 #[test]

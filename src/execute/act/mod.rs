@@ -25,7 +25,7 @@ use snapmigrate_models::decide::Goal;
 use snapmigrate_models::ids::VolumeId;
 use snapmigrate_models::plan::Plan;
 use snapmigrate_models::progress::{FenceFacts, Progress, RoundProgress};
-use snapmigrate_models::step::{Action, FailureClass, StepResult};
+use snapmigrate_models::step::{Action, StepResult};
 use snapmigrate_models::units::Timestamp;
 
 use super::Sides;
@@ -127,11 +127,9 @@ impl Context<'_> {
         facts.ok_or_else(|| Failure::permanent("the source was never fenced"))
     }
 
-    /// The last attempt's answer was lost, so that what it made may exist and not be visible yet; of a step that failed
-    /// for good or for want of credentials as well, because what its calls before the last one made is in no journal.
+    /// What an attempt made may exist, be in no journal and not be visible yet.
     fn answer_was_lost(&self, step: &str) -> bool {
         let failing = self.progress.failing.get(step);
-        failing
-            .is_some_and(|failing| failing.answer_lost || failing.class != FailureClass::Transient)
+        failing.is_some_and(|failing| failing.answer_lost)
     }
 }
