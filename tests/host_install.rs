@@ -49,10 +49,7 @@ fn a_login_carries_the_protocol_and_a_cut_connection_leaves_the_host_its_promise
         }))
         .expect("it is frozen");
     sshd.cut();
-    let lost = runtime.block_on(channel.call(Renew {
-        epoch: 1,
-        lease_seconds: 60.0,
-    }));
+    let lost = runtime.block_on(channel.call(fence(1, 60.0)));
     assert!(
         matches!(lost, Err(HostError::ChannelLost { .. })) || lost.is_ok(),
         "a connection that was seen to be dead is made anew: {lost:?}"

@@ -210,7 +210,6 @@ impl SimulatedHost {
             "checkpoint" => self.checkpoint(now, disks),
             "probe_commit" => self.probe_commit(now),
             "fence" => self.fence(now, disks, request),
-            "renew" => self.renew(now, request),
             "freeze" => self.freeze(now, request),
             "thaw" => self.thaw(now, request),
             "commit" => self.commit(now, request),

@@ -152,10 +152,7 @@ fn it_outlives_the_server_and_the_watchdog_takes_it_back() {
         "another server than the one that was fenced"
     );
     assert_eq!(load.count(), before);
-    source.helper.call(Renew {
-        epoch: 1,
-        lease_seconds: 1.0,
-    });
+    source.helper.call(fence(1, 1.0));
     until("the lease's end opens it", Duration::from_secs(40), || {
         source.cluster.serves()
     });

@@ -308,10 +308,6 @@ impl Protocol {
     pub(super) fn at(self, host: Host, side: Side, step: Step) -> Option<Host> {
         match step {
             Step::Fence(_, epoch) => self.fenced(host, side, epoch),
-            Step::Renew(_, epoch) => host.after(Event::RenewAsked {
-                epoch: epoch.into(),
-                lease_seconds: UNIT_SECONDS,
-            }),
             Step::Commit(_, epoch) => self.committed(host, epoch),
             Step::Unfence(_, epoch) if host.work == Work::None => host.after(Event::UnfenceAsked {
                 epoch: epoch.into(),

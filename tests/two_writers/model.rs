@@ -63,7 +63,6 @@ pub enum Side {
 pub enum Step {
     /// A request arrives: the first time, late or again.
     Fence(Side, u8),
-    Renew(Side, u8),
     Commit(Side, u8),
     Unfence(Side, u8),
     Reopen(Side, u8, u8),
@@ -101,7 +100,6 @@ impl Step {
     const fn side(self) -> Side {
         match self {
             Self::Fence(side, _)
-            | Self::Renew(side, _)
             | Self::Commit(side, _)
             | Self::Unfence(side, _)
             | Self::Reopen(side, _, _)
@@ -157,7 +155,6 @@ impl Model for Protocol {
             for epoch in EPOCHS {
                 steps.extend([
                     Step::Fence(side, epoch),
-                    Step::Renew(side, epoch),
                     Step::Commit(side, epoch),
                     Step::Unfence(side, epoch),
                 ]);

@@ -120,8 +120,8 @@ impl Guard {
         }
     }
 
-    /// Sets or renews the lease of a fence that stands.
-    pub fn renew(&mut self, epoch: u64, new_until: DateTime<Utc>) {
+    /// A fence that stands was asked for again: its lease ends then.
+    pub fn lease_until(&mut self, epoch: u64, new_until: DateTime<Utc>) {
         self.epoch = Some(epoch);
         if let Fence::Leased { until, .. } = &mut self.fence {
             *until = new_until;

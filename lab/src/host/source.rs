@@ -101,7 +101,7 @@ impl SimulatedHost {
             Fence::Permanent { .. } => return Err(committed()),
             Fence::Leased { answer, .. } => {
                 let answer = answer.clone();
-                self.guard.renew(epoch, until);
+                self.guard.lease_until(epoch, until);
                 return Ok((answer, 0.0));
             }
             Fence::None => {}
@@ -135,13 +135,6 @@ impl SimulatedHost {
         let blocks = self.draw(self.database.shutdown_flush_blocks, "flush") * dirty_share;
         self.flush(now, disks, chance::round(blocks), true);
         self.state = State::Stopped;
-    }
-
-    pub(super) fn renew(&mut self, now: DateTime<Utc>, request: Request<'_>) -> Outcome {
-        let (epoch, lease_seconds) = (request.number("epoch")?, request.seconds("lease_seconds")?);
-        self.guard.require_leased(epoch, now)?;
-        self.guard.renew(epoch, after(now, lease_seconds));
-        Ok((json!({ "lease_remaining_seconds": lease_seconds }), 0.0))
     }
 
     pub(super) fn freeze(&mut self, now: DateTime<Utc>, request: Request<'_>) -> Outcome {

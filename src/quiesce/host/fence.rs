@@ -60,10 +60,6 @@ impl Fence {
             } => self.fence_asked(epoch, now, lease_seconds),
             Event::Stopped(facts) => self.stopped(facts, now),
             Event::StopFailed { reason } => Ok(self.release(reason)),
-            Event::RenewAsked {
-                epoch,
-                lease_seconds,
-            } => self.renew_asked(epoch, now, lease_seconds),
             Event::CommitAsked { epoch, at } => self.commit_asked(epoch, now, at),
             Event::UnfenceAsked { epoch } => self.unfence_asked(epoch),
             Event::ReopenAsked(asked) => self.reopen_asked(asked),
@@ -184,39 +180,6 @@ impl Fence {
                 Ok((self.with(Phase::Leased { lease_end, facts }), Effect::None))
             }
             _ => Ok(self.release("the lease ended while the database was being fenced")),
-        }
-    }
-
-    fn renew_asked(
-        &self,
-        epoch: u64,
-        now: BootSeconds,
-        lease_seconds: f64,
-    ) -> Result<Next, Refusal> {
-        self.require_current(epoch)?;
-        let renewed = now.plus(lease_seconds);
-        match &self.phase {
-            Phase::Fencing { lease_end } if self.epoch == Some(epoch) => {
-                require_running(*lease_end, now)?;
-                Ok((
-                    self.with(Phase::Fencing { lease_end: renewed }),
-                    Effect::None,
-                ))
-            }
-            Phase::Leased { facts, .. } => {
-                self.require_leased(epoch, now)?;
-                let facts = facts.clone();
-                Ok((
-                    self.with(Phase::Leased {
-                        lease_end: renewed,
-                        facts,
-                    }),
-                    Effect::None,
-                ))
-            }
-            _ => self
-                .require_leased(epoch, now)
-                .map(|()| (self.clone(), Effect::None)),
         }
     }
 

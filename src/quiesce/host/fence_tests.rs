@@ -90,21 +90,6 @@ fn a_lease_that_ends_releases_the_database_and_refuses_the_commit() {
 }
 
 #[test]
-fn renewing_moves_the_end_and_only_while_the_lease_runs() {
-    let renew = Event::RenewAsked {
-        epoch: 3,
-        lease_seconds: 10.0,
-    };
-    let (renewed, _) = step(&leased(), renew.clone(), 9.0);
-    assert_eq!(
-        renewed.lease_remaining_seconds(BootSeconds(9.0)),
-        Some(10.0)
-    );
-    assert_eq!(code(&leased(), renew.clone(), 10.0), ErrorCode::LeaseEnded);
-    assert_eq!(code(&Fence::open("boot"), renew, 0.0), ErrorCode::NotFenced);
-}
-
-#[test]
 fn fencing_twice_answers_the_same_facts_and_a_newer_epoch_takes_over() {
     let (again, effect) = step(&leased(), ask(3), 5.0);
     assert_eq!(effect, Effect::None);
@@ -116,14 +101,7 @@ fn fencing_twice_answers_the_same_facts_and_a_newer_epoch_takes_over() {
         }
     );
     let (newer, _) = step(&leased(), ask(4), 5.0);
-    for event in [
-        commit(3),
-        Event::UnfenceAsked { epoch: 3 },
-        Event::RenewAsked {
-            epoch: 3,
-            lease_seconds: 1.0,
-        },
-    ] {
+    for event in [commit(3), Event::UnfenceAsked { epoch: 3 }] {
         assert_eq!(code(&newer, event, 5.0), ErrorCode::StaleEpoch);
     }
     assert_eq!(
@@ -179,17 +157,13 @@ fn a_restarted_helper_keeps_the_lease_and_a_rebooted_host_voids_it() {
 fn any_event() -> impl Strategy<Value = Event> {
     let lease = 1.0..20.0f64;
     prop_oneof![
-        (1..4u64, lease.clone()).prop_map(|(epoch, lease_seconds)| Event::FenceAsked {
+        (1..4u64, lease).prop_map(|(epoch, lease_seconds)| Event::FenceAsked {
             epoch,
             lease_seconds
         }),
         Just(Event::Stopped(facts())),
         Just(Event::StopFailed {
             reason: "failed".into()
-        }),
-        (1..4u64, lease).prop_map(|(epoch, lease_seconds)| Event::RenewAsked {
-            epoch,
-            lease_seconds
         }),
         (1..4u64).prop_map(commit),
         (1..4u64).prop_map(|epoch| Event::UnfenceAsked { epoch }),

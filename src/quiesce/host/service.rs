@@ -95,7 +95,6 @@ impl Host {
             Op::Checkpoint(_) => self.checkpoint().and_then(to_value),
             Op::ProbeCommit(_) => self.engine.probe_commit().and_then(to_value),
             Op::Fence(fence) => self.fence(&fence).and_then(to_value),
-            Op::Renew(renew) => self.renew(&renew).and_then(to_value),
             Op::Freeze(freeze) => self.freeze(&freeze).and_then(to_value),
             Op::Thaw(thaw) => self.thaw(&thaw).and_then(to_value),
             Op::Commit(commit) => self.commit(&commit).and_then(to_value),
@@ -208,22 +207,6 @@ impl Host {
             ));
         }
         refusal.map_or(Ok(()), Err)
-    }
-
-    fn renew(&self, asked: &Renew) -> Result<RenewReply, Refusal> {
-        let lease_seconds = bounded("lease_seconds", asked.lease_seconds, MAX_LEASE_SECONDS)?;
-        self.apply(Event::RenewAsked {
-            epoch: asked.epoch,
-            lease_seconds,
-        })?;
-        let remaining = self
-            .store
-            .get()
-            .fence
-            .lease_remaining_seconds(BootSeconds::now());
-        Ok(RenewReply {
-            lease_remaining_seconds: remaining.unwrap_or(0.0),
-        })
     }
 
     fn commit(&self, asked: &Commit) -> Result<CommitReply, Refusal> {

@@ -87,7 +87,7 @@ operations! {
     Checkpoint "checkpoint" 7200 -> replies::CheckpointReply {}
     /// A real commit of ours, acknowledged by the database.
     ProbeCommit "probe_commit" 60 -> replies::ProbeCommitReply {}
-    /// Ends all writing under a lease. Idempotent for one epoch.
+    /// Ends all writing under a lease. Idempotent for one epoch; asked again, the lease ends `lease_seconds` from then.
     Fence "fence" 900 -> replies::FenceReply {
         /// The executor's number; a lower one than known is refused.
         epoch: u64,
@@ -96,13 +96,6 @@ operations! {
         /// The server it was when it was last looked at; another one is not fenced.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expected: Option<ServerIdentity>,
-    }
-    /// Makes the lease end `lease_seconds` from now.
-    Renew "renew" 15 -> replies::RenewReply {
-        /// Epoch of the fence.
-        epoch: u64,
-        /// Seconds from now.
-        lease_seconds: f64,
     }
     /// Freezes every file system of the database.
     Freeze "freeze" 120 -> replies::FreezeReply {

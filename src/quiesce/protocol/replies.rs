@@ -201,13 +201,6 @@ pub struct FenceReply {
     pub transactions: Option<u64>,
 }
 
-/// Answer to `renew`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RenewReply {
-    /// Seconds the lease runs from now.
-    pub lease_remaining_seconds: f64,
-}
-
 /// Answer to `freeze`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FreezeReply {

@@ -30,10 +30,6 @@ fn a_fence_stops_all_writing_and_its_lease_lets_go() {
         bench.code(SOURCE, "commit", json!({ "epoch": 1 })),
         "lease_ended"
     );
-    assert_eq!(
-        bench.code(SOURCE, "renew", json!({ "epoch": 1, "lease_seconds": 5.0 })),
-        "lease_ended"
-    );
 }
 
 #[test]
@@ -59,7 +55,7 @@ fn a_commit_makes_the_fence_permanent() {
 fn an_older_epoch_is_refused_everywhere() {
     let mut bench = bench();
     bench.fence(4, 600.0);
-    for op in ["fence", "renew", "freeze", "commit", "unfence"] {
+    for op in ["fence", "freeze", "commit", "unfence"] {
         let arguments = json!({ "epoch": 3, "lease_seconds": 9.0, "limit_seconds": 9.0 });
         assert_eq!(bench.code(SOURCE, op, arguments), "stale_epoch", "{op}");
     }

@@ -12,7 +12,6 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let ops = [
         "fence",
-        "renew",
         "freeze",
         "commit",
         "unfence",

@@ -54,13 +54,6 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// The executor renews.
-    RenewAsked {
-        /// Its epoch.
-        epoch: u64,
-        /// Lease from now.
-        lease_seconds: f64,
-    },
     /// The executor commits.
     CommitAsked {
         /// Its epoch.
