@@ -59,7 +59,9 @@ fn rehearsed_of(file_name: &str, seed: &str, name: &str) -> (Vec<u8>, Vec<u8>) {
         "{}",
         String::from_utf8_lossy(&export.stderr)
     );
-    let _ = std::fs::remove_file(&journal);
+    for left in [journal.with_extension("lock"), journal] {
+        std::fs::remove_file(left).expect("a journal and its lock");
+    }
     (run.stdout, export.stdout)
 }
 

@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub mod back;
 pub mod database;
 pub mod disks;
 pub mod helper;
