@@ -13,6 +13,7 @@ use snapmigrate_models::progress::Progress;
 use snapmigrate_models::report::Report;
 use snapmigrate_models::status::status;
 use snapmigrate_models::step::{Action, Event};
+use snapmigrate_models::trial::TrialReport;
 use snapmigrate_models::units::{Quantiles, Timestamp};
 
 fn fixtures(path: &str) -> PathBuf {
@@ -80,6 +81,17 @@ fn profile() {
         "profile.txt",
         &view::profile(&example::<Profile>("profile.json")),
     );
+}
+
+#[test]
+fn a_restore_that_was_tried() {
+    let told: TrialReport = example("try.json");
+    let mut untold = told.clone();
+    for step in &mut untold.steps {
+        step.replay_seconds = None;
+    }
+    let shown = view::trial(&told) + "\n" + &view::trial(&untold);
+    assert_shows("try.txt", &shown);
 }
 
 #[test]
