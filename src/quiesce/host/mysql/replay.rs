@@ -2,14 +2,15 @@
 
 use chrono::NaiveDateTime;
 
-/// From "Starting crash recovery" until InnoDB is there, to the second, which is all that MariaDB's log has. Nothing
-/// when either line is missing: MySQL's log has neither with its default verbosity.
+/// From "Starting crash recovery" until InnoDB is there. The times of MariaDB's log are cut to the second: so long at
+/// least, so that of a short start not all is taken for replay. Nothing when either line is missing: MySQL's log has
+/// neither with its default verbosity.
 pub fn replay_seconds(log: &str) -> Option<f64> {
     let mut lines = log.lines();
     let mut said_at = |words: &str| time(lines.find(|line| line.contains(words))?);
     let begun = said_at("InnoDB: Starting crash recovery")?;
     let seconds = (said_at("log sequence number")? - begun).num_seconds();
-    (seconds >= 0).then_some(seconds as f64)
+    (seconds >= 0).then_some((seconds - 1).max(0) as f64)
 }
 
 /// The local time at a line's beginning; an hour before ten is padded with a space.
@@ -35,7 +36,9 @@ mod tests {
 
     #[test]
     fn the_replay_is_what_lies_between_two_lines() {
-        assert_eq!(replay_seconds(LOG), Some(7.0));
+        assert_eq!(replay_seconds(LOG), Some(6.0));
+        let within_a_second = LOG.replace(" 9:59:58", "10:00:05");
+        assert_eq!(replay_seconds(&within_a_second), Some(0.0));
     }
 
     #[test]
