@@ -62,7 +62,8 @@ impl TrialReport {
             replay_seconds: None,
         };
         let start = TrialStep {
-            replay_seconds: restore.replay_seconds,
+            // Only what the gate takes away from the start as well.
+            replay_seconds: restore.clean_start_seconds().and(restore.replay_seconds),
             ..step(ServiceStep::Recovery, restore.start_seconds)
         };
         Some(Self {
@@ -100,5 +101,18 @@ mod tests {
         assert_eq!((once.trial, once.round, once.steps.len()), (1, 1, 3));
         let twice = of(&format!("{before} op:try t1 op:try t1")).expect("it was tried");
         assert_eq!(twice.trial, 2);
+    }
+
+    #[test]
+    fn a_replay_longer_than_its_start_is_not_told() {
+        let replay = |seconds| {
+            let mut story = Story::of("preflight round0 +5000 b1 s1 a1 h1 c1 d1 w1 op:try t1");
+            let measured = &mut story.progress.trial.measured;
+            measured.as_mut().expect("it was tried").1.replay_seconds = Some(seconds);
+            let report = TrialReport::of(&plan(), &story.progress).expect("it was tried");
+            report.steps[2].replay_seconds
+        };
+        assert_eq!(replay(26.0), Some(26.0));
+        assert_eq!(replay(41.0), None, "the gate does not take it away either");
     }
 }

@@ -42,6 +42,6 @@ fn rows(step: &TrialStep) -> Vec<Vec<String>> {
     };
     let without = step.seconds - step.replay_seconds.unwrap_or_default();
     let replay = step.replay_seconds.map(|s| row("replay its log", None, s));
-    let step = row(name, step.believed_seconds, without.max(0.0));
+    let step = row(name, step.believed_seconds, without);
     std::iter::once(step).chain(replay).collect()
 }

@@ -100,6 +100,7 @@ fn fencing_twice_answers_the_same_facts_and_a_newer_epoch_takes_over() {
             facts: facts()
         }
     );
+    assert_eq!(code(&leased(), ask(3), 10.0), ErrorCode::LeaseEnded);
     let (newer, _) = step(&leased(), ask(4), 5.0);
     for event in [commit(3), Event::UnfenceAsked { epoch: 3 }] {
         assert_eq!(code(&newer, event, 5.0), ErrorCode::StaleEpoch);
